@@ -58,10 +58,11 @@ def items(count_per_axis: int, seed: int) -> list[dict[str, Any]]:
                 rng = Random(f"{seed}-agent-{axis}-{index}-{attempt}")
                 messages, reference, max_tokens = make(index, rng)
                 key = tuple(message["content"] for message in messages)
-                if key not in seen and not any(check_reply(reference, echo)["correct"] for echo in echoes(messages)):
+                held = any(check_reply(reference, echo)["correct"] for echo in echoes(messages))
+                if key not in seen and not held:
                     break
             else:
-                raise ValueError(f"agent: {count_per_axis} items per axis asked for, {axis} has {index} at most")
+                raise ValueError(f"agent: {count_per_axis} items per axis asked for, {axis} has {index}")
             seen.add(key)
             result.append({
                 "id": f"agent-{axis}-{index:04d}",

@@ -1,23 +1,23 @@
-"""Agent items about a conversation: remembering it (`context`), using `feedback`, and calling tools (`tool_use`)."""
+"""Agent items in a conversation: remembering it (`context`), using `feedback`, calling tools (`tool_use`)."""
 
 import json
 from random import Random
 from typing import Any
 
 from tuner import constraints
-from tuner.instruction_following import FORMS, TOPICS, request
-from tuner.replies import answer_part, first_json, number, one_of, only_repeats, parrots, words
+from tuner.instruction_following import FORMS, TOPICS, follows, request
+from tuner.replies import answer_part, first_json, number, one_of, only_repeats, words
 
 Messages = list[dict[str, str]]
 Verdict = dict[str, bool]
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 COLOURS = ("red", "blue", "green", "yellow", "purple", "orange", "black", "white", "brown", "grey")
-CITIES = ("Paris", "Oslo", "Madrid", "Cairo", "Lima", "Tokyo", "Rome", "Vienna", "Dublin", "Athens", "Boston")
+CITIES = ("Paris", "Oslo", "Madrid", "Cairo", "Lima", "Tokyo", "Rome", "Vienna", "Dublin", "Athens")
 PETS = ("Bella", "Milo", "Ruby", "Oscar", "Daisy", "Felix", "Lola", "Toby", "Nala", "Simba", "Coco")
-FOODS = ("peanuts", "shrimp", "strawberries", "eggs", "soy", "celery", "walnuts", "mustard", "sesame", "kiwis")
+FOODS = ("peanuts", "shrimp", "strawberries", "eggs", "soy", "celery", "walnuts", "mustard", "sesame")
 LOCKERS = tuple(str(code) for code in range(117, 1000, 37))
-# Possible answers, the fact to remember, the same sort of fact about someone else, a later change, the question.
+# Possible answers, the fact to remember, a similar fact about something else, a later change, the question.
 FACTS = (
     (DAYS, "My dentist appointment is on {}.", "My brother's piano lesson is on {}.",
      "They moved my dentist appointment to {}.",
@@ -35,15 +35,15 @@ FACTS = (
      "I was given another locker, number {}.",
      "What is the number of my locker? Reply with only the number."),
     (FOODS, "I am allergic to {}.", "My friend Sam cannot stand {}.",
-     "The doctor says my allergy is not to that but to {}.",
+     "The doctor has tested me again and now says I am only allergic to {}.",
      "What am I allergic to? Reply with only the food."),
 )
-ACKNOWLEDGED = ("Thanks for telling me.", "I see, noted.", "Good to know.", "All right, I will remember that.")
+ACKNOWLEDGED = ("Thanks for telling me.", "I see, noted.", "Good to know.", "All right, I have that.")
 FILLERS = (
     ("How long should I boil rice?", "About fifteen minutes, then let it rest."),
     ("Is it healthy to walk after dinner?", "Yes, a short walk helps digestion."),
     ("What is a synonym for happy?", "You could say cheerful."),
-    ("Why is the sky blue?", "Air scatters blue light more than other light."),
+    ("Why do leaves fall in autumn?", "Trees drop them to save water in winter."),
     ("Can you recommend a hobby?", "You could try pottery or birdwatching."),
     ("How do I keep bread fresh?", "Keep it in a cloth bag and freeze what is left."),
     ("What does a botanist do?", "A botanist studies plants."),
@@ -53,15 +53,17 @@ FILLERS = (
 # Rules for turn 1 whose breach one message can repair; a rule that most replies meet would test nothing.
 FEEDBACK_FAMILIES = (
     "lowercase", "uppercase", "bullets", "start_word", "end_question", "quoted", "exact_sentences",
-    "fewer_words", "include_word", "no_commas", "title",
+    "include_word", "end_phrase", "title",
 )
 SORTED_WORDS = (
-    "apple", "bridge", "candle", "dragon", "engine", "forest", "guitar", "hammer", "island", "jacket", "kettle",
-    "ladder", "mirror", "needle", "orange", "pepper", "rabbit", "saddle", "tunnel", "violin", "window", "yogurt",
+    "apple", "bridge", "candle", "dragon", "engine", "forest", "guitar", "hammer", "island", "jacket",
+    "kettle", "ladder", "mirror", "needle", "orange", "pepper", "rabbit", "saddle", "tunnel", "violin",
+    "window", "yogurt",
 )
 
 ROOMS = ("kitchen", "bedroom", "hallway", "garage", "bathroom", "office")
 LANGUAGES = ("French", "German", "Spanish", "Italian", "Polish", "Dutch")
+GROCERIES = ("lemons", "eggs", "onions", "apples", "carrots", "potatoes", "bananas", "rolls")
 PLAIN_WORDS = ("bread", "house", "river", "cloud", "chair", "horse", "spoon", "garden")
 NUMBERS = tuple(range(3, 60))
 # name -> (description, parameters with their values, requests that give exactly these parameters)
@@ -81,9 +83,9 @@ TOOLS = {
                         ("Where can I eat out in {city}?", "Find me a restaurant in {city}.")),
     "play_music": ("Play music of a style", {"style": ("jazz", "rock", "folk", "blues", "opera", "techno")},
                    ("Play some {style}.", "I would like to hear {style} music.")),
-    "add_shopping": ("Add an item to the shopping list", {"item": FOODS, "quantity": NUMBERS},
+    "add_shopping": ("Add an item to the shopping list", {"item": GROCERIES, "quantity": NUMBERS},
                      ("Put {quantity} {item} on my shopping list.",
-                      "We need to buy {quantity} {item}, note that down for shopping.")),
+                      "We need to buy {quantity} {item}, write that down.")),
     "set_heating": ("Set the temperature of a room", {"room": ROOMS, "degrees": tuple(range(15, 26))},
                     ("Heat the {room} to {degrees} degrees.", "Make the {room} {degrees} degrees warm.")),
     "call_contact": ("Phone a person", {"person": ("Ann", "Bob", "Maya", "Leo", "Iris", "Hugo", "Dan")},
@@ -149,10 +151,8 @@ def _sorted_words(reference: dict[str, Any], reply: str) -> list[str]:
 def check_feedback(reference: dict[str, Any], reply: str) -> Verdict:
     """Take a reference and the reply of either turn; return its verdict."""
     if reference["kind"] == "rule":
-        constraint, asked = reference["constraint"], reference["request"]
-        met = constraints.check(constraint, reply)
-        return {"correct": met and not parrots(asked, constraints.describe(constraint), reply),
-                "valid_format": bool(words(reply))}
+        correct = follows(reference["constraint"], reference["request"], reply)
+        return {"correct": correct, "valid_format": bool(words(reply))}
     if reference["kind"] == "sum":
         given = number(reply)
         return {"correct": given == reference["answer"], "valid_format": given is not None}
@@ -176,19 +176,22 @@ def feedback_message(reference: dict[str, Any], reply: str) -> str | None:
         if given is None:
             return "There is no number in your reply. Try again and reply with only the number."
         wrong = "small" if given < reference["answer"] else "large"
-        return f"That is wrong: {given:g} is too {wrong}. Try again and reply with only the number."
+        return f"That is wrong: {given:.15g} is too {wrong}. Try again and reply with only the number."
     given = _sorted_words(reference, reply)
     if not verdict["valid_format"]:
-        return "That is wrong: use each word once and no others. Try again and reply with only the sorted words."
+        return "That is wrong: use each word exactly once. Try again and reply with only the sorted words."
     place = next(i for i, (one, two) in enumerate(zip(given, reference["answer"], strict=True)) if one != two)
     return f'That is wrong: "{given[place]}" comes too early. Try again and reply with only the sorted words.'
 
 
 def make_tool_use(index: int, rng: Random) -> tuple[Messages, dict[str, Any], int]:
-    """Take an item's number and generator; return (messages, reference, max_tokens). Every 4th fits no tool."""
+    """Take an item's number and generator; return (messages, reference, max_tokens).
+
+    Level 1 offers two tools, level 2 three. No tool fits every fourth item.
+    """
     fits, level = index % 4 != 3, index // 4 % 2 + 1
     wanted, *offered = rng.sample(list(TOOLS), level + 2)
-    # Level 1 offers two tools, level 2 three; where none fits, the wanted one is not among them.
+    # Where no tool fits, the request is for one that is not offered.
     offered = rng.sample([wanted, *offered[1:]] if fits else offered, level + 1)
     _, parameters, requests = TOOLS[wanted]
     arguments: dict[str, Any] = {}
@@ -208,7 +211,7 @@ def make_tool_use(index: int, rng: Random) -> tuple[Messages, dict[str, Any], in
 
 def _same(given: Any, right: Any) -> bool:
     """Whether an argument is right, "5" and 5 and 5.0 being the same, and letters of either case."""
-    if isinstance(given, bool) or isinstance(given, (dict, list)):
+    if isinstance(given, (bool, dict, list)):
         return False
     given, right = str(given).strip().lower(), str(right).lower()
     try:
@@ -224,9 +227,9 @@ def check_tool_use(reference: dict[str, Any], reply: str) -> Verdict:
         given = {"name": None}
     arguments = given.get("arguments") if given else None
     none_fits = given is not None and "name" in given and given["name"] in (None, "none", "null")
-    valid = none_fits or (given is not None and isinstance(given.get("name"), str) and isinstance(arguments, dict))
+    valid = none_fits or (isinstance(arguments, dict) and isinstance(given.get("name"), str))
     right = reference["call"]
-    # A piece of the prompt given back can hold {"name": null}, so more than those two words must be new.
+    # A piece of the prompt given back can hold {"name": null}; those two words alone are an answer.
     if not valid or (len(words(reply)) > 4 and only_repeats(reference["prompt"], reply)):
         return {"correct": False, "valid_format": False}
     if none_fits or right["name"] is None:

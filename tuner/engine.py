@@ -8,10 +8,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner import agreement, model
-from tuner.base import GGUF
+import numpy as np
+import openvino
+import openvino_genai as genai
+import torch
+from transformers import GenerationConfig, LogitsProcessorList
+
+from tuner import hardware, io, model, template
 from tuner.errors import UserError
 from tuner.params import Runtime, Sampling
+
+GGUF = "model.gguf"
+AGREEMENT = "agreement.json"
 
 
 @dataclass(frozen=True)
@@ -22,8 +30,9 @@ class Sample:
     finish: str
 
 
-def choose(kind: str, folder: str | Path, device: str) -> str:
+def choose(kind: str, folder: str | Path, runtime: Runtime) -> str:
     """Return the engine's name with "auto" resolved: openvino on a CPU where the model has a GGUF."""
+    device, _ = hardware.choose(runtime.device, runtime.dtype)
     has_gguf = (Path(folder) / GGUF).exists()
     if kind == "auto":
         return "openvino" if device == "cpu" and has_gguf else "transformers"
@@ -32,20 +41,35 @@ def choose(kind: str, folder: str | Path, device: str) -> str:
     return kind
 
 
-def load(kind: str, folder: str | Path, *, device: str, dtype: str, runtime: Runtime, pad_id: int, stop_ids: list[int]):
-    """Return the engine of that name, ready to `sample`."""
-    if kind == "openvino":
-        agreement.require(folder)
-        return OpenVinoEngine(Path(folder) / GGUF, stop_ids, runtime.openvino_cache_gigabytes)
-    loaded = model.load(folder, device=device, dtype=dtype)
-    return TransformersEngine(loaded, pad_id, stop_ids, runtime.sample_rows)
+def load(name: str, folder: str | Path, runtime: Runtime):
+    """Return the engine of that name, ready to `sample` from the model in `folder`; it has the model's `tokenizer`."""
+    tokenizer = model.load_tokenizer(folder)
+    if name == "openvino":
+        require_agreement(folder)
+        return OpenVinoEngine(Path(folder) / GGUF, tokenizer, runtime.openvino_cache_gigabytes)
+    device, dtype = hardware.choose(runtime.device, runtime.dtype)
+    return TransformersEngine(model.load(folder, device=device, dtype=dtype), tokenizer, runtime.sample_rows)
+
+
+def require_agreement(folder: str | Path) -> None:
+    """Raise UserError unless the base stage has found openvino to agree with the checkpoint in `folder`."""
+    file = Path(folder) / AGREEMENT
+    if not file.exists():
+        raise UserError(f"{file}: missing, so openvino is not known to read this model; run the base stage again")
+    found = io.read_json(file)
+    if not found["agrees"]:
+        raise UserError(
+            f"{file}: openvino's samples cost {found['excess_nats']} nats a token too much under the torch "
+            "reference; set engine: transformers"
+        )
 
 
 class TransformersEngine:
     """`generate` with a sampler of our own: a row's draws come from its own seed, whatever batch it is in."""
 
-    def __init__(self, loaded_model, pad_id: int, stop_ids: list[int], rows: int):
-        self.model, self.pad_id, self.stop_ids, self.rows = loaded_model, pad_id, stop_ids, rows
+    def __init__(self, loaded_model, tokenizer, rows: int):
+        self.model, self.tokenizer, self.rows = loaded_model, tokenizer, rows
+        self.pad_id, self.stop_ids = tokenizer.pad_token_id, template.stop_ids(tokenizer)
 
     def sample(
         self,
@@ -56,9 +80,6 @@ class TransformersEngine:
         max_new_tokens: list[int] | None = None,
     ) -> list[Sample]:
         """Return one sample a prompt, in the order of the prompts. `max_new_tokens` may be lowered row by row."""
-        import torch
-        from transformers import GenerationConfig, LogitsProcessorList
-
         limits = max_new_tokens or [sampling.max_new_tokens] * len(prompts)
         # Rows of equal limits and similar lengths go together: little padding, and few rows that wait for others.
         order = sorted(range(len(prompts)), key=lambda row: (-limits[row], -len(prompts[row]), row))
@@ -97,14 +118,10 @@ class SeededSampler:
     """
 
     def __init__(self, seeds: list[int], sampling: Sampling, pad_id: int):
-        import torch
-
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self.sampling, self.pad_id = sampling, pad_id
 
     def __call__(self, input_ids, scores):
-        import torch
-
         scores = scores.float()
         if self.sampling.repetition_penalty != 1:
             scores = self._penalize(input_ids, scores)
@@ -134,9 +151,7 @@ class SeededSampler:
 class OpenVinoEngine:
     """openvino-genai's continuous batching on a CPU: rows enter as others finish, prefixes are shared."""
 
-    def __init__(self, gguf: Path, stop_ids: list[int], cache_gigabytes: int):
-        import openvino_genai as genai
-
+    def __init__(self, gguf: Path, tokenizer, cache_gigabytes: int):
         scheduler = genai.SchedulerConfig()
         scheduler.max_num_seqs = 64
         scheduler.max_num_batched_tokens = 256
@@ -144,7 +159,7 @@ class OpenVinoEngine:
         scheduler.dynamic_split_fuse = True
         scheduler.enable_prefix_caching = True
         self.pipeline = genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU")
-        self.stop_ids = stop_ids
+        self.tokenizer, self.stop_ids = tokenizer, template.stop_ids(tokenizer)
 
     def sample(
         self,
@@ -154,13 +169,9 @@ class OpenVinoEngine:
         max_new_tokens: list[int] | None = None,
     ) -> list[Sample]:
         """Return one sample a prompt, in the order of the prompts. `max_new_tokens` may be lowered row by row."""
-        import numpy as np
-        import openvino as ov
-        import openvino_genai as genai
-
         limits = max_new_tokens or [sampling.max_new_tokens] * len(prompts)
         configs = [self._config(sampling, seed, limit) for seed, limit in zip(seeds, limits, strict=True)]
-        tensors = [ov.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
+        tensors = [openvino.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
         samples = []
         for result in self.pipeline.generate(tensors, configs):
             ids = list(result.m_generation_ids[0])
@@ -171,8 +182,6 @@ class OpenVinoEngine:
         return samples
 
     def _config(self, sampling: Sampling, seed: int, limit: int):
-        import openvino_genai as genai
-
         config = genai.GenerationConfig()
         config.max_new_tokens = limit
         config.eos_token_id = self.stop_ids[0]

@@ -14,7 +14,6 @@ CHUNK = 64
 
 def pairs(
     engine,
-    tokenizer,
     settings: Generate,
     *,
     seed: int,
@@ -27,13 +26,14 @@ def pairs(
     it. Finished chunks are kept in `folder` and not sampled again. An instruction that is empty or was cut is
     not answered (`response_finish` is "skipped"): the filters drop it anyway, and say so.
     """
+    tokenizer = engine.tokenizer
     prefix = template.pre_query_ids(tokenizer)
 
     def chunk(numbers: range) -> list[dict]:
         seeds = [row_seed(seed, "instruction", number) for number in numbers]
         asked = engine.sample([prefix] * len(seeds), seeds, settings.instruction)
         rows = []
-        for number, row_seed_, sample in zip(numbers, seeds, asked, strict=True):
+        for number, drawn_seed, sample in zip(numbers, seeds, asked, strict=True):
             rows.append(
                 {
                     "id": number,
@@ -41,7 +41,7 @@ def pairs(
                     "response": "",
                     "instruction_finish": sample.finish,
                     "response_finish": "skipped",
-                    "instruction_seed": row_seed_,
+                    "instruction_seed": drawn_seed,
                     "response_seed": row_seed(seed, "response", number),
                     "instruction_sampling": settings.instruction.model_dump(),
                     "response_sampling": settings.response.model_dump(),
@@ -61,7 +61,6 @@ def pairs(
 
 def answers(
     engine,
-    tokenizer,
     prompts: list[dict],
     sampling: Sampling,
     *,
@@ -74,6 +73,7 @@ def answers(
 
     A prompt row has an `id` and conversational `prompt` messages; all its keys are kept.
     """
+    tokenizer = engine.tokenizer
     per_chunk = max(1, CHUNK // per_prompt)
 
     def chunk(numbers: range) -> list[dict]:

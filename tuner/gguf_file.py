@@ -6,14 +6,14 @@ cost 0.8 nats a token more than they should (`agreement.py` is how this was foun
 
 from pathlib import Path
 
+import gguf
+import numpy as np
+
 SKIPPED = ("GGUF.", "general.architecture", "general.file_type")  # the writer sets these itself
 
 
 def rewrite(source: Path, destination: Path) -> None:
     """Write `source` with every matrix dequantized to float16 and every vector to float32; metadata is kept."""
-    import gguf
-    import numpy as np
-
     reader = gguf.GGUFReader(source)
     architecture = reader.fields["general.architecture"].contents()
     writer = gguf.GGUFWriter(destination, architecture)

@@ -6,6 +6,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "openvino-genai", "scikit-learn", "dvc")
 
 
@@ -14,8 +16,6 @@ def choose(device: str, dtype: str) -> tuple[str, str]:
 
     On a CPU without AVX512-BF16 or AMX bfloat16 is emulated, five to ten times slower than float32.
     """
-    import torch
-
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if dtype == "auto":
@@ -27,8 +27,6 @@ def choose(device: str, dtype: str) -> tuple[str, str]:
 def peak_memory_megabytes(device: str) -> float:
     """Return the process's peak so far: reserved accelerator memory, or resident set on a CPU (10^6 bytes)."""
     if device == "cuda":
-        import torch
-
         return torch.cuda.max_memory_reserved() / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
@@ -36,8 +34,6 @@ def peak_memory_megabytes(device: str) -> float:
 
 def describe(device: str, dtype: str) -> dict:
     """Return what a reader needs to judge a timing: processor or GPU, threads, formats and package versions."""
-    import torch
-
     name = torch.cuda.get_device_name() if device == "cuda" else _cpu_name()
     return {
         "device": device,

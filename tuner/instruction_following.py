@@ -11,7 +11,7 @@ from tuner.replies import parrots, words
 FORMS = (
     "Explain briefly to a child what is interesting about {topic}.",
     "Briefly list some things a beginner should know about {topic}.",
-    "Write a very short story about {topic}.",
+    "Write a tiny story about {topic}.",
     "Write a short email to a friend about {topic}.",
     "Give brief advice to someone who is curious about {topic}.",
     "Briefly compare {topic} and {other}.",
@@ -37,6 +37,9 @@ TOPICS = (
 # Tokens a reply may take. A limit on length (fewer_words, at_most_sentences) needs room to be broken:
 # 128 tokens are some 95 words. Longer where the end must be reached or several parts are asked for.
 LONG = ("more_words", "end_phrase", "end_question", "quoted", "json_object", "paragraphs", "bullets", "title")
+
+# "Yes" uses fewer than 20 words, no commas and no digits, and answers none of the requests.
+FEWEST_WORDS = 5
 
 
 def request(form: str, topic: str, rng: Random) -> str:
@@ -70,14 +73,21 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
     return result
 
 
+def follows(constraint: dict[str, Any], asked: str, reply: str) -> bool:
+    """Take a constraint, the request it was added to and a reply; return whether the reply follows it.
+
+    A reply of a few words, or one that repeats the prompt back, does not. Whether it answers the request
+    well is not judged, as in IFEval.
+    """
+    enough = len(words(reply)) >= FEWEST_WORDS
+    return enough and constraints.check(constraint, reply) and not parrots(
+        asked, constraints.describe(constraint), reply)
+
+
 def check(item: dict[str, Any], reply: str) -> dict[str, bool]:
     """Take an item and a reply; return {"correct", "valid_format"}.
 
-    Correct is a reply that meets the constraint without repeating the prompt back; valid is any reply
-    with a word in it. Whether the request is answered well is not judged, as in IFEval.
+    Correct is a reply that follows the constraint (see `follows`), valid any reply with a word in it.
     """
-    reference = item["reference"]
-    rule = constraints.describe(reference["constraint"])
-    met = constraints.check(reference["constraint"], reply)
-    correct = met and not parrots(reference["request"], rule, reply)
+    correct = follows(item["reference"]["constraint"], item["reference"]["request"], reply)
     return {"correct": correct, "valid_format": bool(words(reply))}

@@ -127,7 +127,8 @@ def _continents(rng: Random) -> list[Entry]:
     return [
         _entry(f"On which continent is {_named(row)}?", CONTINENTS[row["continentcode"]], names, source)
         for row in _countries()
-        if row["iso"] not in UNCLEAR_CONTINENT and not _gives_away(CONTINENTS[row["continentcode"]], row["name"])
+        if row["iso"] not in UNCLEAR_CONTINENT
+        and not _gives_away(CONTINENTS[row["continentcode"]], row["name"])
     ]
 
 

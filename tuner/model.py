@@ -3,23 +3,20 @@
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 
 def load_tokenizer(folder: str | Path):
     """Return the tokenizer of a checkpoint written by the base stage (it has a pad token of its own)."""
-    from transformers import AutoTokenizer
-
     return AutoTokenizer.from_pretrained(folder)
 
 
 def load(folder: str | Path, *, device: str, dtype: str, adapter: str | Path | None = None):
     """Return the model in evaluation mode, with `adapter` on when one is given (a PEFT directory; never merged)."""
-    import torch
-    from transformers import AutoModelForCausalLM
-
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
     if adapter is not None:
-        from peft import PeftModel
-
         model = PeftModel.from_pretrained(model, adapter).to(device)
     return model.eval()
 
@@ -42,8 +39,6 @@ def left_padded(model, rows: list[list[int]], pad_id: int):
     Soft prompts go between the padding and the text, where they were in training. PEFT's own forward puts them
     before the padding and drops `position_ids`, so a row's result would depend on how far it was padded.
     """
-    import torch
-
     longest = max(map(len, rows))
     ids = torch.tensor([[pad_id] * (longest - len(row)) + row for row in rows], device=model.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
@@ -72,8 +67,6 @@ def completion_logps(
     the entropy (nats) of the distribution each token was drawn from. `max_tokens` bounds rows x length of one
     forward pass. Logits are computed only from where the first completion of a batch begins.
     """
-    import torch
-
     results: list = [None] * len(pairs)
     plan = list(batches([len(prompt) + len(completion) for prompt, completion in pairs], max_tokens))
     with torch.inference_mode():
@@ -103,8 +96,6 @@ def last_hidden_states(
     progress: Callable[[Iterable], Iterable] = iter,
 ):
     """Return a float32 tensor (rows, hidden size): the final layer's state at each row's last token."""
-    import torch
-
     results: list = [None] * len(rows)
     plan = list(batches(list(map(len, rows)), max_tokens))
     with torch.inference_mode():

@@ -14,6 +14,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Engine = Literal["auto", "openvino", "transformers"]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -63,7 +64,7 @@ class Sampling(Section):
 
 class Generate(Section):
     rows: Count
-    engine: Literal["auto", "openvino", "transformers"]
+    engine: Engine
     instruction: Sampling
     response: Sampling
 
@@ -91,8 +92,9 @@ class Filter(Section):
 
 
 class Reward(Section):
-    prompts: Annotated[int, Field(ge=10)]
-    hot_temperature: Annotated[float, Field(gt=1)]
+    prompts: Annotated[int, Field(ge=4)]
+    engine: Engine
+    hot_sampling: Sampling
     regularization: Positive
     validation_share: Annotated[float, Field(gt=0, lt=1)]
 
@@ -100,7 +102,7 @@ class Reward(Section):
 class Candidates(Section):
     prompts: Count
     per_prompt: Annotated[int, Field(ge=2)]
-    engine: Literal["auto", "openvino", "transformers"]
+    engine: Engine
     sampling: Sampling
 
 

@@ -19,7 +19,8 @@ def words(text: str) -> list[str]:
 
 def answer_part(reply: str) -> str | None:
     """Take a reply; return what follows the last "Answer:" on its line, or None without one."""
-    found = re.findall(r"(?i)\banswer\b[\s*]*[:=][\s*]*([^\n]*)", reply)
+    # "**" is Markdown around the word; a single "*" may be the first sign of the answer.
+    found = re.findall(r"(?i)\banswer(?:\*\*)?\s*[:=](?:\*\*)?\s*([^\n]*)", reply)
     return found[-1].strip() if found else None
 
 

@@ -1,0 +1,230 @@
+import csv
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tuner import compare as module
+from tuner.statistics import holm, mcnemar_exact, paired_proportions, wilson
+
+AXES = ("planning", "reasoning", "context", "feedback", "tool_use")
+OPTIONS = {"seed": 1, "resamples": 2000, "alpha": 0.05}
+
+
+def rows(right: dict[str, np.ndarray], nll: np.ndarray, tokens: np.ndarray) -> list[dict]:
+    """Items of one method; the order of suites must not matter, so the loss stands in the middle."""
+    made: list[dict] = []
+    for suite, correct in right.items():
+        made += [{"id": f"{suite}-{index}", "suite": suite, "correct": bool(one), "valid_format": True,
+                  "axis": AXES[index % 5] if suite == "agent" else suite} for index, one in enumerate(correct)]
+        if suite == "knowledge":
+            made += [{"id": f"loss-{index}", "suite": "loss", "nll": float(one), "tokens": int(count)}
+                     for index, (one, count) in enumerate(zip(nll, tokens, strict=True))]
+    return made
+
+
+def made_results(seed: int = 0, *, methods: tuple[str, ...] = ("lora", "prompt_tuning", "dpo"),
+                 effect: float = 0.0) -> dict[str, dict]:
+    """60 items a suite; ``effect`` is what every trained method gains (accuracy) and saves (nats per token)."""
+    rng = np.random.default_rng(seed)
+    tokens, start = rng.integers(5, 100, 60), rng.normal(2.0, 0.3, 60)
+    difficulty = {suite: rng.random(60) for suite in module.ACCURACIES}
+    results = {}
+    for method in ("base", *methods):
+        gain, noise = (0.0, 0.0) if method == "base" else (effect, 0.1)
+        right = {suite: value + rng.normal(0, noise, 60) < 0.3 + gain for suite, value in difficulty.items()}
+        nll = tokens * (start - gain + rng.normal(0, noise, 60))
+        metrics = {"eval_loss": float(nll.sum() / tokens.sum()),
+                   **{suite: float(np.mean(value)) for suite, value in right.items()},
+                   "trainable_parameters": 0 if method == "base" else 11520, "adapter_megabytes": 0.05,
+                   "train_seconds": 0.0 if method == "base" else 150.0, "tokens_per_second": 800.0,
+                   "peak_memory_megabytes": 900.0}
+        results[method] = {"items": rows(right, nll, tokens), "metrics": metrics, "run": {}}
+    return results
+
+
+def test_cells_are_the_tests_they_name() -> None:
+    results = made_results(effect=0.1)
+    table = module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)
+    assert list(table) == ["lora", "prompt_tuning", "dpo", "dpo_vs_lora", "suites"]
+    by_id = {method: {row["id"]: row for row in result["items"]} for method, result in results.items()}
+    a, b = ([by_id[method][f"agent-{index}"]["correct"] for index in range(60)] for method in ("lora", "dpo"))
+    cell = table["dpo_vs_lora"]["agent"]
+    assert cell["p"] == mcnemar_exact(a, b)
+    assert {key: cell[key] for key in ("difference", "low", "high")} == paired_proportions(a, b)
+    assert (cell["base"], cell["value"], cell["n"]) == (np.mean(a), np.mean(b), 60)
+    assert cell["reference"] == "lora"
+    loss = table["lora"]["eval_loss"]
+    assert loss["value"] == pytest.approx(results["lora"]["metrics"]["eval_loss"])
+    assert loss["difference"] == pytest.approx(loss["value"] - loss["base"])
+    assert loss["low"] < loss["difference"] < loss["high"]
+    p_values = {f"{key} {metric}": table[key][metric]["p"] for key in table if key != "suites"
+                for metric in module.METRICS}
+    assert len(p_values) == 16
+    for name, value in holm(p_values).items():
+        key, metric = name.split(" ")
+        assert table[key][metric]["p_adjusted"] == value
+    assert json.loads(json.dumps(table)) == table
+    assert module.compare(results, pairs=[("dpo", "lora")], **OPTIONS) == table
+
+
+def test_order_of_items_does_not_matter() -> None:
+    results = made_results(effect=0.1)
+    table = module.compare(results, **OPTIONS)
+    results["lora"]["items"].reverse()
+    assert module.compare(results, **OPTIONS) == table
+
+
+@pytest.mark.parametrize(("effect", "verdict"), [(0.5, "better"), (-0.28, "worse")])
+def test_verdicts_know_which_way_is_good(effect: float, verdict: str) -> None:
+    table = module.compare(made_results(effect=effect, methods=("lora",)), **OPTIONS)
+    assert {metric: cell["verdict"] for metric, cell in table["lora"].items()} == dict.fromkeys(
+        module.METRICS, verdict)
+    assert (table["lora"]["eval_loss"]["difference"] < 0) == (verdict == "better")
+    assert (table["lora"]["agent"]["difference"] > 0) == (verdict == "better")
+
+
+def test_identical_methods() -> None:
+    results = made_results(methods=("lora",))
+    results["copy"] = results["base"]
+    for cell in module.compare(results, **OPTIONS)["copy"].values():
+        assert (cell["difference"], cell["p"], cell["p_adjusted"]) == (0.0, 1.0, 1.0)
+        assert cell["verdict"] == "no evidence"
+        assert cell["low"] <= 0 <= cell["high"]
+
+
+def test_no_difference_rarely_gets_a_verdict() -> None:
+    """Over whole comparisons (16 tests each) without any effect: Holm keeps a false verdict at 5 %."""
+    wrong = 0
+    for seed in range(60):
+        table = module.compare(made_results(seed), pairs=[("dpo", "lora")], **OPTIONS | {"resamples": 10})
+        cells = [cell for key in table if key != "suites" for cell in table[key].values()]
+        wrong += any(cell["verdict"] != "no evidence" for cell in cells)
+    assert wrong <= 7  # 5 % of 60 is 3; more than 7 has a chance of about 1 %
+
+
+def test_missing_item_is_named() -> None:
+    results = made_results()
+    results["dpo"]["items"] = [row for row in results["dpo"]["items"] if row["id"] != "agent-3"]
+    del results["dpo"]["metrics"]["agent"]
+    with pytest.raises(ValueError, match="'agent-3' of agent is missing for method 'dpo'"):
+        module.compare(results, **OPTIONS)
+    results = made_results()
+    results["base"]["items"] = [row for row in results["base"]["items"] if row["id"] != "loss-0"]
+    results["base"]["metrics"].clear()
+    with pytest.raises(ValueError, match="'loss-0' of eval_loss is missing for method 'base'"):
+        module.compare(results, **OPTIONS)
+
+
+def _without_base(results: dict[str, Any]) -> None:
+    del results["base"]
+
+
+def _reserved(results: dict[str, Any]) -> None:
+    results["suites"] = results["lora"]
+
+
+def _twice(results: dict[str, Any]) -> None:
+    results["lora"]["items"].append(results["lora"]["items"][0])
+
+
+def _other_tokens(results: dict[str, Any]) -> None:
+    row = next(row for row in results["lora"]["items"] if row["suite"] == "loss")
+    row["tokens"] += 1
+
+
+def _stale(results: dict[str, Any]) -> None:
+    results["lora"]["metrics"]["agent"] += 0.1
+
+
+@pytest.mark.parametrize(("spoil", "message"), [
+    (_without_base, 'need "base"'), (_reserved, "suites"), (_twice, "appears twice for method 'lora'"),
+    (_other_tokens, "not the same targets"), (_stale, "method 'lora': agent is .* over its items")])
+def test_refusals(spoil: Any, message: str) -> None:
+    results = made_results()
+    spoil(results)
+    with pytest.raises(ValueError, match=message):
+        module.compare(results, **OPTIONS)
+
+
+def test_pairs_need_results() -> None:
+    with pytest.raises(ValueError, match="'ppo'"):
+        module.compare(made_results(), pairs=[("ppo", "lora")], **OPTIONS)
+
+
+def test_suites_say_what_they_can_show() -> None:
+    results = made_results(effect=0.1)
+    facts = module.compare(results, **OPTIONS)["suites"]
+    assert list(facts) == list(module.METRICS)
+    for metric, one in facts.items():
+        assert one["n"] == 60
+        assert one["floor"] == pytest.approx(results["base"]["metrics"][metric])
+        assert 0 < one["minimum_detectable_effect"] < one["minimum_detectable_effect_adjusted"]
+        assert one["tests"] == 12
+    assert facts["eval_loss"]["resamples"] == 20 * 12 / 0.05  # more than the 2000 asked for
+    assert module.compare(results, **OPTIONS | {"resamples": 9000})["suites"]["eval_loss"]["resamples"] == 9000
+
+
+def test_a_suite_without_items_is_left_out() -> None:
+    results = made_results()
+    for result in results.values():
+        result["items"] = [row for row in result["items"] if row["suite"] != "agent"]
+    table = module.compare(results, **OPTIONS)
+    assert "agent" not in table["suites"]
+    assert "agent" not in table["lora"]
+    row = module.summary_rows(results, table)[0]
+    assert row["agent"] == row["agent_low"] == row["agent_verdict"] == ""
+    assert "| agent" not in module.markdown_table({name: one["metrics"] for name, one in results.items()}, table)
+
+
+def test_base_alone() -> None:
+    results = {"base": made_results()["base"]}
+    table = module.compare(results, **OPTIONS)
+    assert list(table) == ["suites"]
+    assert table["suites"]["agent"]["minimum_detectable_effect"] is None
+    assert module.summary_rows(results, table)[0]["method"] == "base"
+    assert module.markdown_table({"base": results["base"]["metrics"]}, table).count("\n| ") == 1
+
+
+def test_summary_rows_make_a_csv() -> None:
+    results = made_results(effect=0.5)
+    table = module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)
+    summary = module.summary_rows(results, table)
+    assert [row["method"] for row in summary] == list(results)
+    assert len({tuple(row) for row in summary}) == 1
+    base, dpo = summary[0], summary[3]
+    assert base["eval_loss_verdict"] == base["start"] == ""
+    assert (dpo["agent_verdict"], dpo["start"], dpo["agent_verdict_vs_start"]) == ("better", "lora", "no evidence")
+    right = sum(row["correct"] for row in results["dpo"]["items"] if row["suite"] == "agent")
+    assert dpo["agent"] == right / 60
+    assert (dpo["agent_low"], dpo["agent_high"]) == wilson(right, 60)
+    planning = [row["correct"] for row in results["dpo"]["items"] if row.get("axis") == "planning"]
+    assert dpo["agent_planning"] == sum(planning) / 12
+    assert (dpo["agent_planning_low"], dpo["agent_planning_high"]) == wilson(sum(planning), 12)
+    assert dpo["trainable_parameters"] == 11520
+    text = io.StringIO()
+    writer = csv.DictWriter(text, summary[0])
+    writer.writeheader()
+    writer.writerows(summary)
+    assert next(csv.DictReader(io.StringIO(text.getvalue())))["agent_tool_use"] != ""
+
+
+def test_markdown_table() -> None:
+    results = made_results(effect=0.5, methods=("lora", "dpo"))
+    table = module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)
+    table = json.loads(json.dumps(table))
+    text = module.markdown_table({name: one["metrics"] for name, one in results.items()}, table)
+    lines = text.splitlines()
+    assert len({line.count("|") for line in lines[:6]}) == 1
+    assert lines[2].startswith("| base | ") and lines[2].endswith("| none | none |")
+    cell = table["lora"]["agent"]
+    assert f"{100 * cell['value']:.1f} %<br>+{100 * cell['difference']:.1f} points" in lines[3]
+    assert "**better**" in lines[3] and "| 11,520 | 2 min |" in lines[3]
+    assert lines[5].startswith("| dpo against lora | ") and "no evidence" in lines[5]
+    assert "12 tests" in text and "95 % interval" in text and "n = 60" in text
+    loss = table["lora"]["eval_loss"]
+    assert f"{loss['value']:.3f}<br>\N{MINUS SIGN}{-loss['difference']:.3f} [" in lines[3]
+    with pytest.raises(ValueError, match="'ia3'"):
+        module.markdown_table({"base": {}, "ia3": {}}, table)

@@ -1,0 +1,235 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tuner import statistics
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 5), (5, 5), (3, 8), (40, 200), (1, 1)])
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_wilson_is_scipys(successes: int, n: int, alpha: float) -> None:
+    expected = stats.binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
+    assert statistics.wilson(successes, n, alpha) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_ends() -> None:
+    assert statistics.wilson(0, 0) == (0.0, 1.0)
+    assert statistics.wilson(0, 10)[0] == 0.0
+    assert statistics.wilson(10, 10)[1] == 1.0
+    with pytest.raises(ValueError, match="11 successes out of 10"):
+        statistics.wilson(11, 10)
+
+
+def _columns(gains: int, losses: int, n: int) -> tuple[list[int], list[int]]:
+    same = n - gains - losses
+    return [0] * gains + [1] * losses + [1] * same, [1] * gains + [0] * losses + [1] * same
+
+
+@pytest.mark.parametrize(("gains", "losses"), [(0, 0), (3, 3), (7, 1), (1, 7), (20, 4), (6, 0)])
+def test_mcnemar_is_scipys_binomial(gains: int, losses: int) -> None:
+    expected = stats.binomtest(gains, gains + losses).pvalue if gains + losses else 1.0
+    assert statistics.mcnemar_exact(*_columns(gains, losses, 40)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("bad", [([0, 1], [1]), ([0, 2], [1, 1]), ([], [])])
+def test_paired_proportions_refuses(bad: tuple[list[int], list[int]]) -> None:
+    for function in (statistics.mcnemar_exact, statistics.paired_proportions):
+        with pytest.raises(ValueError, match="paired"):
+            function(*bad)
+
+
+def _uncorrected(gains: int, losses: int) -> float:
+    return (gains - losses) / math.sqrt(gains + losses)
+
+
+@pytest.mark.parametrize(("gains", "losses", "n"), [(9, 2, 40), (2, 9, 40), (14, 3, 60), (30, 9, 200)])
+def test_tango_interval_inverts_the_score_test(gains: int, losses: int, n: int) -> None:
+    """At a difference of 0 Tango's score is the uncorrected McNemar statistic (Tango 1998)."""
+    level = 2 * stats.norm.sf(abs(_uncorrected(gains, losses)))
+    for alpha, outside in ((level * 1.02, True), (level * 0.98, False)):
+        low, high = statistics.tango_interval(gains, losses, n, alpha)
+        assert low <= (gains - losses) / n <= high
+        assert (low > 0 or high < 0) == outside
+
+
+def test_tango_interval_mirrors_and_has_width_without_discordant_pairs() -> None:
+    low, high = statistics.tango_interval(7, 2, 50)
+    assert statistics.tango_interval(2, 7, 50) == pytest.approx((-high, -low), abs=1e-12)
+    low, high = statistics.tango_interval(0, 0, 50)
+    z2 = stats.norm.isf(0.025) ** 2
+    assert (low, high) == pytest.approx((-z2 / (50 + z2), z2 / (50 + z2)))  # closed form in this case
+    assert statistics.tango_interval(8, 0, 8)[1] == 1.0
+    assert statistics.tango_interval(0, 8, 8)[0] == -1.0
+
+
+def _coverage(n: int, discordance: float, difference: float) -> float:
+    """Exact coverage of the interval: a sum over all possible counts."""
+    gain, loss = (discordance + difference) / 2, (discordance - difference) / 2
+    covered = 0.0
+    for gains in range(n + 1):
+        for losses in range(n + 1 - gains):
+            chance = _trinomial(n, gains, losses, gain, loss)
+            if chance > 1e-9:
+                low, high = statistics.tango_interval(gains, losses, n)
+                covered += chance * (low <= difference <= high)
+    return covered
+
+
+def _trinomial(n: int, gains: int, losses: int, gain: float, loss: float) -> float:
+    rest = n - gains - losses
+    log = math.lgamma(n + 1) - math.lgamma(gains + 1) - math.lgamma(losses + 1) - math.lgamma(rest + 1)
+    return math.exp(log + gains * math.log(gain) + losses * math.log(loss) + rest * math.log(1 - gain - loss))
+
+
+@pytest.mark.parametrize(("n", "discordance", "difference"), [
+    (40, 0.2, 0.0), (40, 0.3, 0.1), (40, 0.4, 0.2), (80, 0.2, 0.1), (200, 0.1, 0.05)])
+def test_coverage_of_paired_proportions(n: int, discordance: float, difference: float) -> None:
+    assert 0.93 <= _coverage(n, discordance, difference) <= 0.97
+
+
+@pytest.mark.parametrize(("discordance", "difference"), [(0.2, 0.0), (0.4, 0.1)])
+def test_coverage_with_eight_items_is_not_too_small(discordance: float, difference: float) -> None:
+    assert _coverage(8, discordance, difference) >= 0.94
+
+
+def test_simulated_coverage_agrees() -> None:
+    """Draws of whole columns instead of sums over counts, against the same limits."""
+    rng = np.random.default_rng(0)
+    cells = rng.choice(3, size=(1500, 60), p=[0.2, 0.1, 0.7])  # gain, loss, same
+    hits = 0
+    for row in cells:
+        found = statistics.paired_proportions(row == 1, row == 0)
+        hits += found["low"] <= 0.1 <= found["high"]
+    assert 0.93 <= hits / len(cells) <= 0.97
+
+
+def test_mcnemar_false_positives() -> None:
+    rng = np.random.default_rng(1)
+    rejections = [statistics.mcnemar_exact(*(rng.random((2, 60)) < 0.4)) < 0.05 for _ in range(2000)]
+    assert np.mean(rejections) <= 0.05 + 0.01
+
+
+def _loss_columns(rng: np.random.Generator, n: int, shift: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    tokens = rng.integers(5, 200, n)
+    a = rng.normal(2.0, 0.5, n)
+    return a, a + shift + rng.normal(0, 0.3, n) / np.sqrt(tokens / 50), tokens
+
+
+@pytest.mark.parametrize("n", [8, 40])
+def test_bootstrap_coverage_and_false_positives(n: int) -> None:
+    rng = np.random.default_rng(2)
+    covered, rejected, runs = 0, 0, 1000
+    for run in range(runs):
+        a, b, tokens = _loss_columns(rng, n, 0.0)
+        found = statistics.paired_bootstrap(a, b, weights=tokens, seed=run, resamples=999, alpha=0.05)
+        covered += found["low"] <= 0 <= found["high"]
+        rejected += found["p"] < 0.05
+        assert (found["p"] < 0.05) == (not found["low"] <= 0 <= found["high"])
+    assert 0.93 <= covered / runs <= 0.97
+    assert rejected / runs <= 0.05 + 0.015
+
+
+def test_bootstrap_weights() -> None:
+    a, b, tokens = _loss_columns(np.random.default_rng(3), 50, 0.1)
+    options = {"seed": 0, "resamples": 2000, "alpha": 0.05}
+    found = statistics.paired_bootstrap(a, b, weights=tokens, **options)
+    assert found["difference"] == pytest.approx(np.average(b, weights=tokens) - np.average(a, weights=tokens))
+    assert found["low"] < found["difference"] < found["high"]
+    plain = statistics.paired_bootstrap(a, b, **options)
+    assert plain == statistics.paired_bootstrap(a, b, weights=np.full(50, 7.0), **options) | {
+        key: pytest.approx(plain[key]) for key in ("difference", "low", "high")}
+    mirrored = statistics.paired_bootstrap(b, a, weights=tokens, **options)
+    assert mirrored["p"] == found["p"]
+    assert mirrored["low"] == pytest.approx(-found["high"])
+
+
+def test_bootstrap_is_the_t_test_for_many_items() -> None:
+    rng = np.random.default_rng(4)
+    a = rng.normal(size=400)
+    b = a + rng.normal(0.1, 1.0, size=400)
+    found = statistics.paired_bootstrap(a, b, seed=0, resamples=20000, alpha=0.05)
+    expected = stats.ttest_rel(b, a)
+    interval = expected.confidence_interval(0.95)
+    assert found["p"] == pytest.approx(expected.pvalue, rel=0.25)
+    assert (found["low"], found["high"]) == pytest.approx((interval.low, interval.high), abs=0.012)
+
+
+def test_bootstrap_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b, tokens = _loss_columns(np.random.default_rng(5), 30, 0.1)
+    whole = statistics.paired_bootstrap(a, b, weights=tokens, seed=9, resamples=1001, alpha=0.05)
+    monkeypatch.setattr(statistics, "BLOCK_CELLS", 100)
+    assert statistics.paired_bootstrap(a, b, weights=tokens, seed=9, resamples=1001, alpha=0.05) == whole
+
+
+def test_bootstrap_of_identical_columns_and_refusals() -> None:
+    a = np.arange(6.0)
+    same = statistics.paired_bootstrap(a, a, seed=0, resamples=100, alpha=0.05)
+    assert same == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+    options = {"seed": 0, "resamples": 10, "alpha": 0.05}
+    for bad in ((a, a[:3]), (a[:1], a[:1])):
+        with pytest.raises(ValueError, match="equal columns"):
+            statistics.paired_bootstrap(*bad, **options)
+    with pytest.raises(ValueError, match="weights"):
+        statistics.paired_bootstrap(a, a, weights=[0, 1, 1, 1, 1, 1], **options)
+    with pytest.raises(ValueError, match="finite"):
+        statistics.paired_bootstrap(a, a * math.nan, **options)
+
+
+def test_holm_by_hand() -> None:
+    """0.005 x 4, 0.01 x 3, 0.03 x 2, and 0.04 x 1 lifted to the 0.06 before it."""
+    adjusted = statistics.holm({"b": 0.04, "a": 0.005, "d": 0.03, "c": 0.01})
+    assert list(adjusted) == ["b", "a", "d", "c"]
+    assert adjusted == pytest.approx({"a": 0.02, "c": 0.03, "d": 0.06, "b": 0.06})
+    assert statistics.holm({"x": 0.6, "y": 0.9}) == {"x": 1.0, "y": 1.0}
+    assert statistics.holm({}) == {}
+
+
+def test_holm_family_false_positives() -> None:
+    """The chance of any rejection among 12 true nulls that share a base stays at alpha."""
+    rng = np.random.default_rng(6)
+    families = 0
+    for _ in range(600):
+        base = rng.random(50) < 0.4
+        arms = [np.where(rng.random(50) < 0.4, rng.random(50) < 0.4, base) for _ in range(12)]
+        p_values = {str(arm): statistics.mcnemar_exact(base, arms[arm]) for arm in range(12)}
+        families += min(statistics.holm(p_values).values()) < 0.05
+    assert families / 600 <= 0.05 + 0.02
+
+
+def test_minimum_detectable_effect_has_that_power() -> None:
+    rng = np.random.default_rng(7)
+    n, discordance = 120, 0.25
+    effect = statistics.minimum_detectable_effect(n, discordance)
+    gain = (discordance + effect) / 2
+    counts = rng.multinomial(n, [gain, discordance - gain, 1 - discordance], size=4000)
+    smaller, both = counts[:, :2].min(axis=1), counts[:, :2].sum(axis=1)
+    assert np.mean(2 * stats.binom.cdf(smaller, both, 0.5) < 0.05) == pytest.approx(0.8, abs=0.025)
+
+
+def test_minimum_detectable_effect_against_connor() -> None:
+    """Connor 1987, solved for the difference; the exact test needs a little more, less so with more items."""
+    for n, tolerance in ((200, 0.06), (2000, 0.03)):
+        n_root, z, power = math.sqrt(n), stats.norm.isf(0.025), stats.norm.ppf(0.8)
+        normal = math.sqrt(0.2) * (n_root * z + power * math.sqrt(n - z**2 + power**2)) / (n + power**2)
+        assert statistics.minimum_detectable_effect(n, 0.2) == pytest.approx(normal, rel=tolerance)
+
+
+def test_minimum_detectable_effect_falls_with_items_and_stays_possible() -> None:
+    effects = [statistics.minimum_detectable_effect(n, 0.2) for n in (3, 8, 40, 200, 1000)]
+    assert effects[0] == 1.0  # three pairs give p = 0.25 at best
+    assert all(first > second for first, second in zip(effects, effects[1:], strict=False))
+    assert statistics.minimum_detectable_effect(40, 0.0) < 1.0
+    assert statistics.minimum_detectable_effect(40, 0.2, 0.001) > effects[2]
+    with pytest.raises(ValueError, match="discordance"):
+        statistics.minimum_detectable_effect(40, 1.2)
+
+
+def test_minimum_detectable_mean() -> None:
+    rng = np.random.default_rng(8)
+    b = rng.normal(size=500)
+    expected = (stats.norm.isf(0.025) + stats.norm.ppf(0.8)) * b.std(ddof=1) / math.sqrt(500)
+    assert statistics.minimum_detectable_mean(np.zeros(500), b) == pytest.approx(expected)
+    weighted = statistics.minimum_detectable_mean(np.zeros(500), b, weights=np.full(500, 3.0))
+    assert weighted == pytest.approx(expected)

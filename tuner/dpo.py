@@ -1,0 +1,111 @@
+"""Direct Preference Optimization (arXiv 2305.18290) of a trained adapter, with that same adapter as the reference."""
+
+import time
+from pathlib import Path
+
+from datasets import Dataset
+from peft import PeftModel
+from transformers import PrinterCallback, set_seed
+from trl import DPOConfig, DPOTrainer
+
+from tuner import data, hardware, model, template
+from tuner.curve import COLUMNS, Curve
+from tuner.params import Dpo, Runtime
+from tuner.train import arguments_for, record, save
+
+
+class PairTrainer(DPOTrainer):
+    """TRL's DPO on rows that already are token ids, so that both trainers see the same template and end of turn."""
+
+    def _prepare_dataset(self, dataset, *args, **kwargs):
+        return dataset
+
+
+def tokenized(tokenizer, rows: list[dict]) -> list[tuple[list[int], list[int], list[int]]]:
+    """Return (prompt ids, chosen ids, rejected ids) of preference rows, each answer ending with the end of turn."""
+    return [
+        (
+            template.prompt_ids(tokenizer, row["prompt"]),
+            template.completion_ids(tokenizer, row["chosen"][0]["content"]),
+            template.completion_ids(tokenizer, row["rejected"][0]["content"]),
+        )
+        for row in rows
+    ]
+
+
+def trainer_for(
+    *,
+    student: Path,
+    start: Path,
+    settings: Dpo,
+    train_rows: list[dict],
+    validation_rows: list[dict],
+    seed: int,
+    runtime: Runtime,
+    scratch: Path,
+) -> tuple[PairTrainer, Curve, dict]:
+    """Return (trainer, its curve, counts). TRL copies the given adapter into a frozen one named "ref": the reference."""
+    device, dtype = hardware.choose(runtime.device, runtime.dtype)
+    tokenizer = model.load_tokenizer(student)
+    train = data.fitting(tokenized(tokenizer, train_rows), settings.max_tokens, "preference train")
+    validation = data.fitting(tokenized(tokenizer, validation_rows), settings.max_tokens, "preference validation")
+    set_seed(seed)
+    policy = PeftModel.from_pretrained(
+        model.load(student, device=device, dtype=dtype), start, is_trainable=True
+    )
+
+    def evaluate() -> dict:
+        found = trainer.evaluate()
+        return {new: found[f"eval_{old}"] for old, new in COLUMNS.items() if f"eval_{old}" in found}
+
+    curve = Curve("dpo", evaluate, settings.evaluate_every)
+    arguments = DPOConfig(
+        **arguments_for(settings, settings.learning_rate, len(train), seed, device, runtime, scratch),
+        per_device_eval_batch_size=1,  # means over pairs, not over batches of unequal size
+        beta=settings.beta,
+        loss_type=[settings.loss],
+        max_length=None,
+        precompute_ref_log_probs=True,
+        disable_dropout=True,
+    )
+    trainer = PairTrainer(
+        model=policy,
+        args=arguments,
+        train_dataset=_dataset(train),
+        eval_dataset=_dataset(validation),
+        processing_class=tokenizer,
+        callbacks=[curve],
+    )
+    trainer.remove_callback(PrinterCallback)
+    supervised = sum(len(chosen) + len(rejected) for _, chosen, rejected in train) * settings.epochs
+    counts = {
+        "rows": len(train),
+        "rows_too_long": len(train_rows) - len(train),
+        "supervised_tokens": round(supervised),
+    }
+    return trainer, curve, counts
+
+
+def fit(*, destination: Path, runtime: Runtime, start_record: dict, **inputs) -> tuple[Curve, dict]:
+    """Train on preference rows, save the adapter to `destination`, return (curve, record).
+
+    `start_record` is the record of the adapter it starts from, whose training seconds are part of what this one cost.
+    The other arguments are those of `trainer_for`.
+    """
+    started = time.monotonic()
+    trainer, curve, counts = trainer_for(runtime=runtime, **inputs)
+    trainer.train()
+    save(trainer.model, destination)
+    device, dtype = hardware.choose(runtime.device, runtime.dtype)
+    found = record(trainer.model, destination, curve, counts, started, device, dtype)
+    found["run_info"]["start"] = start_record["run_info"]["method"]
+    found["train_info"]["train_seconds_with_start"] = round(
+        found["train_info"]["train_seconds"] + start_record["train_info"]["train_seconds"], 1
+    )
+    return curve, found
+
+
+def _dataset(rows: list[tuple[list[int], list[int], list[int]]]) -> Dataset:
+    return Dataset.from_list(
+        [{"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected} for prompt, chosen, rejected in rows]
+    )

@@ -1,0 +1,132 @@
+"""Evaluate one model, with or without an adapter: the same items for all, every one scored by code."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from tuner import agent, data, dpo, hardware, instruction_following, knowledge, model, template
+from tuner.engine import TransformersEngine
+from tuner.params import Evaluate, Runtime, Sampling
+
+CHECKS = {"instruction_following": instruction_following.check, "agent": agent.check}
+
+
+def rows(
+    *,
+    student: Path,
+    adapter: Path | None,
+    validation_rows: list[dict],
+    pair_rows: list[dict],
+    settings: Evaluate,
+    seed: int,
+    runtime: Runtime,
+    progress: Callable[[str], Callable[[Iterable], Iterable]],
+) -> list[dict]:
+    """Return one row an item for the model in `student`, with `adapter` on when one is given.
+
+    Suites: "loss" (nll in nats and tokens of each validation completion), "preference" (log-probability of chosen
+    and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent".
+    `progress(name)` returns a wrapper that shows a bar of that name.
+    """
+    device, dtype = hardware.choose(runtime.device, runtime.dtype)
+    tokenizer = model.load_tokenizer(student)
+    loaded = model.load(student, device=device, dtype=dtype, adapter=adapter)
+    scoring = {"pad_id": tokenizer.pad_token_id, "max_tokens": runtime.forward_tokens}
+    engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
+
+    def logps(pairs, name):
+        return [
+            float(row.sum()) for row in model.completion_logps(loaded, pairs, progress=progress(name), **scoring)
+        ]
+
+    asked = instruction_following.items(settings.instruction_following, seed)
+    asked += agent.items(settings.agent_per_axis, seed)
+    return [
+        *_loss(tokenizer, validation_rows, logps),
+        *_preference(tokenizer, pair_rows, logps),
+        *_knowledge(tokenizer, knowledge.items(settings.knowledge, seed), logps),
+        *_generated(tokenizer, asked, engine, progress),
+    ]
+
+
+def _loss(tokenizer, validation_rows, logps) -> list[dict]:
+    pairs = data.tokenized(tokenizer, validation_rows)
+    return [
+        {"id": f"loss-{row['id']}", "suite": "loss", "axis": "loss", "nll": -logp, "tokens": len(completion)}
+        for row, (_, completion), logp in zip(validation_rows, pairs, logps(pairs, "validation loss"), strict=True)
+    ]
+
+
+def _preference(tokenizer, pair_rows, logps) -> list[dict]:
+    tokenized = dpo.tokenized(tokenizer, pair_rows)
+    both = [(prompt, answer) for prompt, *answers in tokenized for answer in answers]
+    found = logps(both, "preference pairs")
+    return [
+        {
+            "id": f"preference-{row['id']}",
+            "suite": "preference",
+            "axis": "preference",
+            "logp_chosen": found[2 * place],
+            "logp_rejected": found[2 * place + 1],
+        }
+        for place, row in enumerate(pair_rows)
+    ]
+
+
+def _knowledge(tokenizer, items, logps) -> list[dict]:
+    """Score each choice by its log-likelihood a character after the bare question (lm-evaluation-harness's acc_norm).
+
+    A character, not in all: the sum favours short choices.
+    """
+    pairs = [
+        (
+            tokenizer.encode(f"Question: {item['question']}\nAnswer:"),
+            tokenizer.encode(f" {choice}", add_special_tokens=False),
+        )
+        for item in items
+        for choice in item["choices"]
+    ]
+    found = logps(pairs, "knowledge")
+    scored = []
+    for place, item in enumerate(items):
+        logps_of_item = found[4 * place : 4 * place + 4]
+        per_character = [logp / len(choice) for logp, choice in zip(logps_of_item, item["choices"], strict=True)]
+        best = per_character.index(max(per_character))
+        scored.append(
+            {
+                "id": item["id"],
+                "suite": "knowledge",
+                "axis": item["axis"],
+                "logps": logps_of_item,
+                "correct": best == item["answer"],
+            }
+        )
+    return scored
+
+
+def _generated(tokenizer, items, engine, progress) -> list[dict]:
+    """Answer greedily and check. Feedback items that went wrong get the checker's message and a second turn."""
+
+    def reply(asked: list[dict], name: str) -> list[str]:
+        prompts = [template.prompt_ids(tokenizer, item["messages"]) for item in asked]
+        limits = [item["max_tokens"] for item in asked]
+        greedy = Sampling(
+            temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=max(limits, default=1)
+        )
+        seeds = [0] * len(asked)  # nothing is drawn
+        found = engine.sample(prompts, seeds, greedy, progress(name), limits)
+        return [tokenizer.decode(sample.ids).strip() for sample in found]
+
+    answered = []
+    for item, text in zip(items, reply(items, "answers"), strict=True):
+        verdict = CHECKS[item["suite"]](item, text)
+        answered.append({"id": item["id"], "suite": item["suite"], "axis": item["axis"], "reply": text, **verdict})
+    again = []
+    for item, row in zip(items, answered, strict=True):
+        if row["axis"] == "feedback":
+            row["solved_first"] = row["correct"]
+            if message := agent.feedback(item, row["reply"]):
+                turns = [{"role": "assistant", "content": row["reply"]}, {"role": "user", "content": message}]
+                again.append((item | {"messages": item["messages"] + turns}, row))
+    for (item, row), text in zip(again, reply([item for item, _ in again], "second turns"), strict=True):
+        row.update(agent.check_turns(item, row["reply"], text), second_reply=text)
+    return answered

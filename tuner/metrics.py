@@ -1,0 +1,48 @@
+"""The flat metrics of a method, from the rows of its evaluation and the record of its training."""
+
+from statistics import mean
+
+SUITES = ("instruction_following", "knowledge", "agent")
+AGENT_AXES = ("planning", "reasoning", "context", "feedback", "tool_use")
+UNTRAINED = {
+    "trainable_parameters": 0,
+    "adapter_megabytes": 0.0,
+    "train_seconds": 0.0,
+    "tokens_per_second": 0.0,
+    "peak_memory_megabytes": 0,
+}
+
+
+def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
+    """Return the metrics of a method from its rows, the base's rows and its training record (None: untrained).
+
+    `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
+    validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
+    half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include those
+    of the adapter it started from.
+    """
+    shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
+    for axis in AGENT_AXES:
+        shares[f"agent_{axis}"] = [row["correct"] for row in rows if (row["suite"], row["axis"]) == ("agent", axis)]
+    shares["valid_format"] = [row["valid_format"] for row in rows if "valid_format" in row]
+    loss = [row for row in rows if row["suite"] == "loss"]
+    gains = preference_gains(rows, base)
+    trained = record["train_info"] if record else UNTRAINED
+    return {
+        "eval_loss": round(sum(row["nll"] for row in loss) / sum(row["tokens"] for row in loss), 5),
+        **{name: round(mean(values), 4) for name, values in shares.items()},
+        "preference_accuracy": round(mean((gain > 0) + (gain == 0) / 2 for gain in gains), 4),
+        "reward_margin": round(mean(gains), 4),
+        **{name: trained[name] for name in UNTRAINED},
+        "train_seconds": trained.get("train_seconds_with_start", trained["train_seconds"]),
+    }
+
+
+def preference_gains(rows: list[dict], base: list[dict]) -> list[float]:
+    """Return for each validation pair how many nats chosen over rejected gained against the base."""
+
+    def margins(found: list[dict]) -> dict:
+        return {row["id"]: row["logp_chosen"] - row["logp_rejected"] for row in found if row["suite"] == "preference"}
+
+    mine, its = margins(rows), margins(base)
+    return [mine[name] - its[name] for name in mine]
