@@ -56,7 +56,7 @@ def pairs(
                 row["response_finish"] = answer.finish
         return rows
 
-    return _in_chunks(settings.rows, chunk, folder, progress)
+    return _in_chunks(settings.rows, chunk, folder, progress, CHUNK)
 
 
 def answers(
@@ -96,7 +96,7 @@ def _ask(tokenizer, instruction: str) -> list[int]:
     return template.prompt_ids(tokenizer, [{"role": "user", "content": instruction}])
 
 
-def _in_chunks(count: int, chunk, folder: Path, progress, size: int = CHUNK) -> list[dict]:
+def _in_chunks(count: int, chunk, folder: Path, progress, size: int) -> list[dict]:
     """Return the rows of all chunks; each is one file in `folder`, written whole, so a killed run goes on there."""
     rows = []
     for start in progress(range(0, count, size)):

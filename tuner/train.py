@@ -71,7 +71,7 @@ def fit(
         **arguments_for(schedule, settings.learning_rate, len(pairs), seed, device, runtime, scratch),
         max_length=None,
         packing=False,
-        loss_type="chunked_nll",
+        loss_type="nll",
     )
     trainer = SFTTrainer(
         model=adapted,
@@ -120,7 +120,7 @@ def arguments_for(
         "data_seed": seed,
         "use_cpu": device == "cpu",
         "bf16": False,  # the weights are in the format the hardware suits already; no autocast on top
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "save_strategy": "no",
         "eval_strategy": "no",
         "report_to": "none",

@@ -1,0 +1,41 @@
+# make repro   the whole job: environment, then every stage that is not up to date
+# make test    lint and tests, on the environment they install
+# make readme  fill README's tables from the committed metrics
+# make push / make pull   data and adapters to and from the DVC remote
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+# dvc runs `python stages/...`: the environment's python must be the first one it finds.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: install repro test lint readme push pull clean
+
+install: .venv/installed
+
+.venv/installed: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or run make PYTHON=<path>"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+repro: .venv/installed
+	dvc repro
+
+lint: .venv/installed-dev
+	ruff check .
+
+test: lint
+	python -m pytest
+
+readme: .venv/installed
+	python docs/readme.py
+
+push pull: .venv/installed
+	dvc $@
+
+clean:
+	rm -rf .work .pytest_cache .ruff_cache dvc_plots

@@ -1,0 +1,126 @@
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from tuner import agreement, engine, io, model, template
+from tuner.engine import SeededSampler, TransformersEngine
+from tuner.errors import UserError
+from tuner.params import Sampling
+
+GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=12)
+PURE = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=12)
+
+
+@pytest.fixture
+def sampler(loaded, tokenizer):
+    return TransformersEngine(loaded, tokenizer, rows=8)
+
+
+@pytest.fixture
+def prompts(tokenizer):
+    texts = ["tell a story", "what", "how could we cook good food in winter", "make a plan for the garden", "why"]
+    return [template.prompt_ids(tokenizer, [{"role": "user", "content": text}]) for text in texts]
+
+
+def test_a_row_is_the_same_whatever_its_batch(loaded, tokenizer, prompts):
+    seeds = list(range(len(prompts)))
+    together = TransformersEngine(loaded, tokenizer, rows=8).sample(prompts, seeds, PURE)
+    alone = TransformersEngine(loaded, tokenizer, rows=1).sample(prompts, seeds, PURE)
+    backwards = TransformersEngine(loaded, tokenizer, rows=2).sample(prompts[::-1], seeds[::-1], PURE)
+    assert together == alone == backwards[::-1]
+
+
+def test_another_seed_gives_another_sample(sampler, prompts):
+    one, two = (sampler.sample([prompts[0]] * 4, seeds, PURE) for seeds in ([1, 2, 3, 4], [5, 6, 7, 8]))
+    assert one != two
+    assert len({tuple(sample.ids) for sample in one}) > 1
+
+
+def test_greedy_decoding_is_the_librarys(sampler, loaded, prompts):
+    for prompt, sample in zip(prompts, sampler.sample(prompts, [0] * len(prompts), GREEDY), strict=True):
+        config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=sampler.stop_ids, pad_token_id=0)
+        written = loaded.generate(torch.tensor([prompt]), generation_config=config)[0, len(prompt) :].tolist()
+        assert sample.ids == [token for token in written if token not in sampler.stop_ids]
+
+
+def test_a_sample_stops_at_the_end_of_turn_or_at_its_limit(sampler, prompts):
+    many = sampler.sample([prompts[0]] * 64, list(range(64)), PURE.model_copy(update={"max_new_tokens": 40}))
+    assert {sample.finish for sample in many} == {"stop", "length"}
+    for sample in many:
+        assert (len(sample.ids) == 40) == (sample.finish == "length")
+        assert not set(sample.ids) & set(sampler.stop_ids)
+
+
+def test_limits_can_differ_by_row(sampler, prompts):
+    found = sampler.sample(prompts, [3] * len(prompts), PURE, max_new_tokens=[1, 2, 3, 4, 5])
+    assert all(len(sample.ids) <= limit for sample, limit in zip(found, [1, 2, 3, 4, 5], strict=True))
+    whole = sampler.sample(prompts, [3] * len(prompts), PURE)
+    assert all(long.ids[: len(short.ids)] == short.ids for long, short in zip(whole, found, strict=True))
+
+
+def draws(sampling, logits, count=4000):
+    sampler = SeededSampler(list(range(count)), sampling, pad_id=0)
+    ids = torch.zeros((count, 1), dtype=torch.long)
+    return sampler(ids, torch.tensor([logits]).repeat(count, 1)).argmax(-1)
+
+
+def test_draws_follow_the_softmax_at_the_temperature():
+    logits = [0.0, 1.0, 2.0, 3.0]
+    for temperature in (0.5, 1.0, 2.0):
+        found = draws(PURE.model_copy(update={"temperature": temperature}), logits).bincount(minlength=4) / 4000
+        wanted = (torch.tensor(logits) / temperature).softmax(-1)
+        assert torch.allclose(found, wanted, atol=0.03)  # four standard errors of a share of 4000
+
+
+def test_top_k_and_top_p_cut_what_they_say():
+    logits = [0.0, 1.0, 2.0, 3.0]  # softmax 0.03, 0.09, 0.24, 0.64
+    assert set(draws(PURE.model_copy(update={"top_k": 2}), logits).tolist()) == {2, 3}
+    assert set(draws(PURE.model_copy(update={"top_p": 0.6}), logits).tolist()) == {3}
+    assert set(draws(PURE.model_copy(update={"top_p": 0.7}), logits).tolist()) == {2, 3}
+
+
+def test_the_repetition_penalty_lowers_what_was_said_and_spares_padding():
+    sampler = SeededSampler([0], GREEDY.model_copy(update={"repetition_penalty": 2.0}), pad_id=0)
+    found = sampler(torch.tensor([[0, 1, 2]]), torch.tensor([[4.0, 4.0, -4.0, 4.0]]))
+    assert found.tolist() == [[4.0, 2.0, -8.0, 4.0]]
+
+
+def test_log_probabilities_do_not_depend_on_batch_or_padding(loaded, tokenizer, prompts):
+    pairs = [(prompt, template.completion_ids(tokenizer, "a good story" + " city" * n)) for n, prompt in enumerate(prompts)]
+    wide = model.completion_logps(loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=10_000)
+    single = model.completion_logps(loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=1)
+    for row, alone, (prompt, completion) in zip(wide, single, pairs, strict=True):
+        logits = loaded(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+        wanted = logits.gather(1, torch.tensor(completion)[:, None])[:, 0]
+        assert torch.allclose(row, wanted, atol=1e-5)
+        assert torch.allclose(alone, wanted, atol=1e-5)
+
+
+def test_an_engine_that_samples_the_model_agrees(sampler, loaded, prompts):
+    found = agreement.measure(sampler, loaded, prompts * 30, max_tokens=2048, tokens=20)
+    assert found["agrees"]
+    assert found["greedy_agreement"] == 1
+    assert found["excess_low"] < 0 < found["excess_high"]
+
+
+def test_an_engine_with_other_weights_does_not_agree(loaded, tokenizer, tiny, prompts):
+    wrong = model.load(tiny, device="cpu", dtype="float32")
+    with torch.no_grad():
+        for weight in wrong.parameters():
+            weight += 0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    found = agreement.measure(
+        TransformersEngine(wrong, tokenizer, rows=32), loaded, prompts * 30, max_tokens=2048, tokens=20
+    )
+    assert not found["agrees"]
+    assert found["excess_low"] > 0
+
+
+def test_openvino_is_refused_without_its_file_or_agreement(tiny, tmp_path, runtime):
+    assert engine.choose("auto", tiny, runtime) == "transformers"
+    with pytest.raises(UserError, match="use engine: transformers"):
+        engine.choose("openvino", tiny, runtime)
+    with pytest.raises(UserError, match="run the base stage again"):
+        engine.require_agreement(tmp_path)
+    io.write_json(tmp_path / engine.AGREEMENT, {"agrees": False, "excess_nats": 1.5})
+    with pytest.raises(UserError, match="cost 1.5 nats a token too much"):
+        engine.require_agreement(tmp_path)
