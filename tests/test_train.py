@@ -223,6 +223,8 @@ def test_dpo_starts_at_ln_2_from_the_adapter_and_that_adapter_is_its_reference(t
     curve, record = dpo.fit(
         destination=tmp_path / "dpo", start_record=start_record, **dpo_inputs(tiny, runtime, tmp_path, start)
     )
+    assert [point["step"] for point in curve.training] == [1, 2, 3, 4]
+    assert all({"accuracy", "margin", "logps_chosen", "logps_rejected"} <= set(point) for point in curve.training)
     assert curve.training[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
     assert curve.training[0]["margin"] == pytest.approx(0, abs=1e-4)
     assert curve.validation[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)

