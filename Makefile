@@ -27,6 +27,7 @@ repro: .venv/installed
 
 lint: .venv/installed-dev
 	ruff check .
+	ruff format --check --quiet .
 
 test: lint
 	python -m pytest

@@ -1,7 +1,7 @@
 """Fill the generated blocks of README.md from the committed metrics, or check that they are up to date.
 
-    python docs/readme.py           rewrite the blocks
-    python docs/readme.py --check   exit 1 when a block differs
+python docs/readme.py           rewrite the blocks
+python docs/readme.py --check   exit 1 when a block differs
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tuner import compare, io
+from tuner import compare, io  # noqa: E402
 
 
 def results(root: Path) -> str:
@@ -30,8 +30,9 @@ def filtered(root: Path) -> str:
     named = ", ".join(f"{n} {name}" for name, n in sorted(reasons.items(), key=lambda pair: -pair[1]) if n)
     pairs = io.read_json(root / "metrics/prefer.json")
     return (
-        f"{counts['in']} generated rows, {counts['kept']} kept ({counts['train']} train, {counts['validation']} validation), "
-        f"{counts['dropped']} dropped ({named}); {pairs['train']} preference pairs to train on and {pairs['validation']} to validate.\n"
+        f"{counts['in']} generated rows, {counts['kept']} kept ({counts['train']} train, {counts['validation']} "
+        f"validation), {counts['dropped']} dropped ({named}); {pairs['train']} preference pairs to train on and "
+        f"{pairs['validation']} to validate.\n"
     )
 
 

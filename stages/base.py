@@ -8,9 +8,10 @@ from _stage import run
 def main(paths, params, scratch):
     from tuner import base, io
 
+    source = params.model(paths.name)
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as work, io.atomic(paths.model) as folder:
-        card = base.write(paths.name, params.models[paths.name], folder, type(scratch)(work))
+        card = base.write(paths.name, source, folder, type(scratch)(work))
     return f"{card['name']}, {card['parameters'] / 1e6:.0f}M parameters, licence {card['license']}"
 
 

@@ -5,12 +5,15 @@ from _stage import progress, run
 
 def main(paths, params, scratch):
     from tuner import data, filters, io, model
+    from tuner.errors import UserError
 
     rows = io.read_jsonl(paths.raw)
     special = model.load_tokenizer(paths.model).all_special_tokens
     kept, dropped = filters.apply(rows, params.filter, special, progress("filter"))
     train, validation = filters.split(kept, params.filter.validation_share, params.seed)
     counts = filters.counts(rows, kept, dropped)
+    if not (train and validation):
+        raise UserError(f"only {len(kept)} of {len(rows)} rows passed the filters; generate more or loosen a rule")
     io.write_jsonl(paths.kept, kept)
     io.write_jsonl(paths.dropped, dropped)
     io.write_jsonl(paths.train, map(data.conversation, train))

@@ -8,12 +8,13 @@ from _stage import run
 def main(paths, params, scratch):
     from tuner import io, train
 
+    settings = params.method(paths.method)
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as work, io.atomic(paths.adapter) as folder:
         curve, record = train.fit(
             student=paths.model,
             method=paths.method,
-            settings=getattr(params, paths.method),
+            settings=settings,
             schedule=params.train,
             train_rows=io.read_jsonl(paths.train),
             validation_rows=io.read_jsonl(paths.validation),

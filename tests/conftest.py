@@ -14,7 +14,8 @@ WORDS = (
 
 TEMPLATE = (
     "{% for message in messages %}"
-    "{% if loop.first and message['role'] != 'system' %}<|im_start|>system\nYou are a helpful tiny model<|im_end|>\n{% endif %}"
+    "{% if loop.first and message['role'] != 'system' %}"
+    "<|im_start|>system\nYou are a helpful tiny model<|im_end|>\n{% endif %}"
     "<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n"
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -81,9 +82,7 @@ def tiny(raw_tiny, tmp_path_factory) -> Path:
     from tuner import base
     from tuner.params import DirectoryModel
 
-    source = DirectoryModel(
-        source="directory", path=str(raw_tiny), sha256=base.weights_sha256(raw_tiny), license="mit"
-    )
+    source = DirectoryModel(source="directory", path=str(raw_tiny), sha256=base.weights_sha256(raw_tiny), license="mit")
     folder = tmp_path_factory.mktemp("tiny") / "model"
     base.write("tiny", source, folder, folder.parent)
     return folder

@@ -17,16 +17,27 @@ def rows(right: dict[str, np.ndarray], nll: np.ndarray, tokens: np.ndarray) -> l
     """Items of one method; the order of suites must not matter, so the loss stands in the middle."""
     made: list[dict] = []
     for suite, correct in right.items():
-        made += [{"id": f"{suite}-{index}", "suite": suite, "correct": bool(one), "valid_format": True,
-                  "axis": AXES[index % 5] if suite == "agent" else suite} for index, one in enumerate(correct)]
+        made += [
+            {
+                "id": f"{suite}-{index}",
+                "suite": suite,
+                "correct": bool(one),
+                "valid_format": True,
+                "axis": AXES[index % 5] if suite == "agent" else suite,
+            }
+            for index, one in enumerate(correct)
+        ]
         if suite == "knowledge":
-            made += [{"id": f"loss-{index}", "suite": "loss", "nll": float(one), "tokens": int(count)}
-                     for index, (one, count) in enumerate(zip(nll, tokens, strict=True))]
+            made += [
+                {"id": f"loss-{index}", "suite": "loss", "nll": float(one), "tokens": int(count)}
+                for index, (one, count) in enumerate(zip(nll, tokens, strict=True))
+            ]
     return made
 
 
-def made_results(seed: int = 0, *, methods: tuple[str, ...] = ("lora", "prompt_tuning", "dpo"),
-                 effect: float = 0.0) -> dict[str, dict]:
+def made_results(
+    seed: int = 0, *, methods: tuple[str, ...] = ("lora", "prompt_tuning", "dpo"), effect: float = 0.0
+) -> dict[str, dict]:
     """60 items a suite; ``effect`` is what every trained method gains (accuracy) and saves (nats per token)."""
     rng = np.random.default_rng(seed)
     tokens, start = rng.integers(5, 100, 60), rng.normal(2.0, 0.3, 60)
@@ -36,11 +47,15 @@ def made_results(seed: int = 0, *, methods: tuple[str, ...] = ("lora", "prompt_t
         gain, noise = (0.0, 0.0) if method == "base" else (effect, 0.1)
         right = {suite: value + rng.normal(0, noise, 60) < 0.3 + gain for suite, value in difficulty.items()}
         nll = tokens * (start - gain + rng.normal(0, noise, 60))
-        metrics = {"eval_loss": float(nll.sum() / tokens.sum()),
-                   **{suite: float(np.mean(value)) for suite, value in right.items()},
-                   "trainable_parameters": 0 if method == "base" else 11520, "adapter_megabytes": 0.05,
-                   "train_seconds": 0.0 if method == "base" else 150.0, "tokens_per_second": 800.0,
-                   "peak_memory_megabytes": 900.0}
+        metrics = {
+            "eval_loss": float(nll.sum() / tokens.sum()),
+            **{suite: float(np.mean(value)) for suite, value in right.items()},
+            "trainable_parameters": 0 if method == "base" else 11520,
+            "adapter_megabytes": 0.05,
+            "train_seconds": 0.0 if method == "base" else 150.0,
+            "tokens_per_second": 800.0,
+            "peak_memory_megabytes": 900.0,
+        }
         results[method] = {"items": rows(right, nll, tokens), "metrics": metrics, "run": {}}
     return results
 
@@ -60,8 +75,9 @@ def test_cells_are_the_tests_they_name() -> None:
     assert loss["value"] == pytest.approx(results["lora"]["metrics"]["eval_loss"])
     assert loss["difference"] == pytest.approx(loss["value"] - loss["base"])
     assert loss["low"] < loss["difference"] < loss["high"]
-    p_values = {f"{key} {metric}": table[key][metric]["p"] for key in table if key != "suites"
-                for metric in module.METRICS}
+    p_values = {
+        f"{key} {metric}": table[key][metric]["p"] for key in table if key != "suites" for metric in module.METRICS
+    }
     assert len(p_values) == 16
     for name, value in holm(p_values).items():
         key, metric = name.split(" ")
@@ -80,8 +96,7 @@ def test_order_of_items_does_not_matter() -> None:
 @pytest.mark.parametrize(("effect", "verdict"), [(0.5, "better"), (-0.28, "worse")])
 def test_verdicts_know_which_way_is_good(effect: float, verdict: str) -> None:
     table = module.compare(made_results(effect=effect, methods=("lora",)), **OPTIONS)
-    assert {metric: cell["verdict"] for metric, cell in table["lora"].items()} == dict.fromkeys(
-        module.METRICS, verdict)
+    assert {metric: cell["verdict"] for metric, cell in table["lora"].items()} == dict.fromkeys(module.METRICS, verdict)
     assert (table["lora"]["eval_loss"]["difference"] < 0) == (verdict == "better")
     assert (table["lora"]["agent"]["difference"] > 0) == (verdict == "better")
 
@@ -139,9 +154,16 @@ def _stale(results: dict[str, Any]) -> None:
     results["lora"]["metrics"]["agent"] += 0.1
 
 
-@pytest.mark.parametrize(("spoil", "message"), [
-    (_without_base, 'need "base"'), (_reserved, "suites"), (_twice, "appears twice for method 'lora'"),
-    (_other_tokens, "not the same targets"), (_stale, "method 'lora': agent is .* over its items")])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_without_base, 'need "base"'),
+        (_reserved, "suites"),
+        (_twice, "appears twice for method 'lora'"),
+        (_other_tokens, "not the same targets"),
+        (_stale, "method 'lora': agent is .* over its items"),
+    ],
+)
 def test_refusals(spoil: Any, message: str) -> None:
     results = made_results()
     spoil(results)

@@ -23,7 +23,9 @@ CASES = {
     ),
     "include_word": ({"word": "river"}, ["The River!", "river"], ["rivers", "driver", "riv er"]),
     "repeat_word": (
-        {"word": "river", "times": 2}, ["River and river.", "river river river"], ["river rivers", "river"],
+        {"word": "river", "times": 2},
+        ["River and river.", "river river river"],
+        ["river rivers", "river"],
     ),
     "exclude_word": ({"word": "can"}, ["I can't, candidly.", "fine"], ["Yes, I Can.", "can"]),
     "no_commas": ({}, ["No comma here; none."], ["One, two.", "1,000"]),
@@ -47,7 +49,9 @@ CASES = {
     ),
     "end_question": ({}, ["Do you agree?", "Yes. No?\n"], ["Do you? Yes.", "?", "What? :)"]),
     "quoted": (
-        {}, ['"All of it."', "“All of it.”"], ['"One" and "two"', 'He said "hi"', '"open', '""', "'single'"],
+        {},
+        ['"All of it."', "“All of it.”"],
+        ['"One" and "two"', 'He said "hi"', '"open', '""', "'single'"],
     ),
     "json_object": (
         {},
@@ -55,10 +59,13 @@ CASES = {
         ["[1, 2]", "{}", 'Here: {"a": 1}', '{"a": 1} done', "{'a': 1}", '"text"', "1", "{" * 5000 + "a"],
     ),
     "paragraphs": (
-        {"paragraphs": 2}, ["a\n\nb", "a\nb\n \nc\n"], ["a\nb", "a\n\nb\n\nc", "a\n\n\n", "a\n\n***"],
+        {"paragraphs": 2},
+        ["a\n\nb", "a\nb\n \nc\n"],
+        ["a\nb", "a\n\nb\n\nc", "a\n\n\n", "a\n\n***"],
     ),
     "title": (
-        {}, ["<<My trip>>\nText", "Text <<End>>"],
+        {},
+        ["<<My trip>>\nText", "Text <<End>>"],
         ["<<Title>>\nText", "<<>> text", "<My trip> text", "<<My trip>>", "<< >> text", "<<My\ntrip>> text"],
     ),
 }

@@ -86,7 +86,9 @@ def test_the_repetition_penalty_lowers_what_was_said_and_spares_padding():
 
 
 def test_log_probabilities_do_not_depend_on_batch_or_padding(loaded, tokenizer, prompts):
-    pairs = [(prompt, template.completion_ids(tokenizer, "a good story" + " city" * n)) for n, prompt in enumerate(prompts)]
+    pairs = [
+        (prompt, template.completion_ids(tokenizer, "a good story" + " city" * n)) for n, prompt in enumerate(prompts)
+    ]
     wide = model.completion_logps(loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=10_000)
     single = model.completion_logps(loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=1)
     for row, alone, (prompt, completion) in zip(wide, single, pairs, strict=True):

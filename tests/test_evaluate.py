@@ -12,7 +12,12 @@ ROWS = [
     for number, word in enumerate("story song plan".split())
 ]
 PAIRS = [
-    {"id": row["id"], "prompt": row["prompt"], "chosen": row["completion"], "rejected": [{"role": "assistant", "content": "no"}]}
+    {
+        "id": row["id"],
+        "prompt": row["prompt"],
+        "chosen": row["completion"],
+        "rejected": [{"role": "assistant", "content": "no"}],
+    }
     for row in ROWS
 ]
 SETTINGS = Evaluate(instruction_following=6, knowledge=8, agent_per_axis=2)
@@ -45,7 +50,9 @@ def rows(tiny, runtime):
 
 
 def test_every_suite_has_its_items(rows):
-    counts = {suite: sum(row["suite"] == suite for row in rows) for suite in dict.fromkeys(row["suite"] for row in rows)}
+    counts = {
+        suite: sum(row["suite"] == suite for row in rows) for suite in dict.fromkeys(row["suite"] for row in rows)
+    }
     assert counts == {"loss": 3, "preference": 3, "knowledge": 8, "instruction_following": 6, "agent": 10}
     assert len({row["id"] for row in rows}) == len(rows)
 

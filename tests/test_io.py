@@ -76,6 +76,41 @@ def test_an_atomic_directory_is_replaced_whole(tmp_path):
     assert tree(tmp_path) == {"model": None, "model/new": "new"}
 
 
+def test_a_block_that_writes_nothing_is_an_error_and_costs_nothing(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    with pytest.raises(FileNotFoundError), io.atomic(folder):
+        pass
+    assert tree(tmp_path) == {"model": None, "model/old": "old"}
+
+
+@pytest.mark.parametrize("old", ["file", "directory", "link to a directory", "link to a file", "link to nothing"])
+@pytest.mark.parametrize("new", ["file", "directory"])
+def test_an_output_of_any_kind_is_replaced_and_what_a_link_leads_to_is_left(tmp_path, old, new):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    real = elsewhere if old.startswith("link") else out
+    if old.endswith("directory"):
+        real.mkdir()
+        (real / "old").touch()
+    elif old.endswith("file"):
+        real.touch()
+    if old.startswith("link"):
+        out.symlink_to(elsewhere)
+    before = {} if real is out else tree(elsewhere)
+    with io.atomic(out) as temporary:
+        if new == "directory":
+            temporary.mkdir()
+            (temporary / "new").touch()
+        else:
+            temporary.touch()
+    assert not out.is_symlink()
+    assert tree(out) == ({"new": ""} if new == "directory" else {})
+    assert out.is_dir() == (new == "directory")
+    assert before == ({} if real is out else tree(elsewhere))
+    assert set(os.listdir(tmp_path)) <= {"out", "elsewhere"}
+
+
 def test_the_temporary_path_has_the_name_and_file_system_of_the_output(tmp_path):
     # libraries look at a name's ending, and a rename is atomic on one file system only
     with io.atomic(tmp_path / "figure.svg") as temporary:
@@ -88,7 +123,7 @@ def test_outputs_have_the_permissions_of_any_new_file(tmp_path, umask):
     io.write_json(tmp_path / "deep" / "a.json", {})
     with io.atomic(tmp_path / "model") as temporary:
         temporary.mkdir()
-        (temporary / "weights").touch()
+        (temporary / "weights").touch(mode=0o600)  # as safetensors makes it
     with io.scratch(tmp_path / "work", "stage", "key"):
         pass
     modes = {path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
@@ -128,6 +163,12 @@ def test_a_broken_line_is_named_by_file_and_number(tmp_path, broken, said):
     assert str(caught.value).startswith(f"{file}:3: ")
     assert said in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_line_that_is_not_utf8_is_named_by_file_and_number(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(b'{"a": 1}\n{"a": "\xff"}\n')
+    with pytest.raises(UserError, match=r"a\.jsonl:2: not JSON"):
+        io.read_jsonl(tmp_path / "a.jsonl")
 
 
 def test_a_failing_source_of_rows_leaves_the_old_file(tmp_path):
@@ -182,8 +223,9 @@ def test_a_csv_without_rows_is_read_as_none(tmp_path):
 
 
 def test_a_fingerprint_changes_with_values_their_place_and_their_type():
-    parts = [({"a": 1, "b": 2},), ({"a": 1, "b": 3},), ({"a": 1},), ({"a": "1"},), ({"a": True},), ({"a": None},), ("a",),
-             ("a", "b"), ("b", "a"), ("ab",), ("a", "b", ""), (["a", "b"],), (1,), (1.5,), ()]  # fmt: skip
+    objects = [{"a": 1, "b": 2}, {"a": 1, "b": 3}, {"a": 1}, {"a": "1"}, {"a": True}, {"a": None}]
+    texts = [("a",), ("a", "b"), ("b", "a"), ("ab",), ("a", "b", ""), (["a", "b"],)]
+    parts = [*((one,) for one in objects), *texts, (12,), (1, 2), ()]
     assert len({io.fingerprint(*one) for one in parts}) == len(parts)
     assert all(len(io.fingerprint(*one)) == 16 for one in parts)
 
@@ -194,11 +236,13 @@ def test_a_fingerprint_does_not_change_with_the_order_of_keys():
 
 def test_a_fingerprint_is_the_same_in_every_process(tmp_path):
     (tmp_path / "file").write_text("x")
-    code = "import sys; from pathlib import Path; from tuner import io; print(io.fingerprint({'b': 1, 'a': 'é'}, Path(sys.argv[1])))"
-    done = subprocess.run(
-        [sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, text=True, check=True,
-        env=os.environ | {"PYTHONHASHSEED": "7"},
-    )  # fmt: skip
+    code = """
+import pathlib, sys
+from tuner import io
+print(io.fingerprint({"b": 1, "a": "é"}, pathlib.Path(sys.argv[1])))
+"""
+    command, environment = [sys.executable, "-c", code, tmp_path], os.environ | {"PYTHONHASHSEED": "7"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == io.fingerprint({"a": "é", "b": 1}, tmp_path)
 
 

@@ -30,7 +30,7 @@ def test_openvino_samples_the_checkpoint_it_was_given(fetched):
 
 
 def test_the_packaged_file_is_caught_being_misread(fetched, monkeypatch):
-    """openvino-genai reads Q4_1 wrongly. When this test fails, a later version reads it rightly: no rewrite is needed."""
+    """openvino-genai reads Q4_1 wrongly. If this fails, a later version reads it rightly: the rewrite can go."""
     folder, packaged = fetched
     monkeypatch.setattr(base, "GGUF", packaged)  # joined to the folder, an absolute path stays itself
     found = base.check_openvino(folder)

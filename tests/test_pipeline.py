@@ -156,9 +156,7 @@ def test_every_method_is_compared_with_the_base_and_dpo_with_its_start(project):
     names = {file.name for file in (project / "plots/figures").iterdir()}
     assert names == {
         f"{name}.png"
-        for name in (
-            "filtering training_curves dpo_curves model_comparison efficiency axes tradeoff".split()
-        )
+        for name in ("filtering training_curves dpo_curves model_comparison efficiency axes tradeoff".split())
     }
 
 
@@ -186,7 +184,10 @@ def test_a_learning_rate_in_scientific_notation_arrives_as_a_number(project):
     output = run(project, *DVC, "exp", "run", "--name", "rate", "--set-param", "lora.learning_rate=1e-5")
     assert "train@lora" in ran(output)
     assert "learning_rate: 1e-05" in (project / "params.yaml").read_text()
-    assert max(float(line.split(",")[2]) for line in (project / "plots/train/lora.csv").read_text().splitlines()[1:]) <= 1e-5
+    assert (
+        max(float(line.split(",")[2]) for line in (project / "plots/train/lora.csv").read_text().splitlines()[1:])
+        <= 1e-5
+    )
     run(project, "git", "checkout", "--quiet", "--", ".")
     run(project, *DVC, "checkout", "--quiet")
 

@@ -74,9 +74,7 @@ def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, pairs, tmp_pat
     assert accuracy[0]["pairs"] == sum(row["pairs"] for row in accuracy[1:]) == 3 * len(reward.KINDS)
     exchanges = [(pair["prompt"], pair[side]) for pair in pairs for side in ("chosen", "rejected")]
     single, many = (
-        reward.score(
-            tmp_path / "reward", exchanges, device="cpu", dtype="float32", max_tokens=tokens, progress=iter
-        )
+        reward.score(tmp_path / "reward", exchanges, device="cpu", dtype="float32", max_tokens=tokens, progress=iter)
         for tokens in (1, 4000)
     )
     assert np.allclose(single, many, atol=1e-4)

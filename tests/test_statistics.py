@@ -83,8 +83,10 @@ def _trinomial(n: int, gains: int, losses: int, gain: float, loss: float) -> flo
     return math.exp(log + gains * math.log(gain) + losses * math.log(loss) + rest * math.log(1 - gain - loss))
 
 
-@pytest.mark.parametrize(("n", "discordance", "difference"), [
-    (40, 0.2, 0.0), (40, 0.3, 0.1), (40, 0.4, 0.2), (80, 0.2, 0.1), (200, 0.1, 0.05)])
+@pytest.mark.parametrize(
+    ("n", "discordance", "difference"),
+    [(40, 0.2, 0.0), (40, 0.3, 0.1), (40, 0.4, 0.2), (80, 0.2, 0.1), (200, 0.1, 0.05)],
+)
 def test_coverage_of_paired_proportions(n: int, discordance: float, difference: float) -> None:
     assert 0.93 <= _coverage(n, discordance, difference) <= 0.97
 
@@ -139,7 +141,8 @@ def test_bootstrap_weights() -> None:
     assert found["low"] < found["difference"] < found["high"]
     plain = statistics.paired_bootstrap(a, b, **options)
     assert plain == statistics.paired_bootstrap(a, b, weights=np.full(50, 7.0), **options) | {
-        key: pytest.approx(plain[key]) for key in ("difference", "low", "high")}
+        key: pytest.approx(plain[key]) for key in ("difference", "low", "high")
+    }
     mirrored = statistics.paired_bootstrap(b, a, weights=tokens, **options)
     assert mirrored["p"] == found["p"]
     assert mirrored["low"] == pytest.approx(-found["high"])

@@ -24,7 +24,14 @@ SCHEDULE = {
 LORA = Lora(learning_rate=1e-2, r=4, alpha=8, dropout=0.0, target_modules="all-linear")
 SOFT = PromptTuning(learning_rate=5e-2, virtual_tokens=4, init_text="tell a good story")
 SETTINGS = {"lora": LORA, "prompt_tuning": SOFT}
-ANSWERS = ["a good story", "we walk to the river", "the sun is green", "learn music in one year", "eat good food", "yes"]
+ANSWERS = [
+    "a good story",
+    "we walk to the river",
+    "the sun is green",
+    "learn music in one year",
+    "eat good food",
+    "yes",
+]
 
 
 def row(number, prompt, answer):
@@ -35,7 +42,8 @@ def row(number, prompt, answer):
     }
 
 
-ROWS = [row(n, f"tell a {w}", ANSWERS[n % 5]) for n, w in enumerate("story song plan word city house tree river".split())]
+WORDS = "story song plan word city house tree river".split()
+ROWS = [row(number, f"tell a {word}", ANSWERS[number % 5]) for number, word in enumerate(WORDS)]
 
 
 def fit(method, tiny, runtime, tmp_path, **changes):
@@ -71,7 +79,7 @@ def test_the_completion_and_its_end_of_turn_are_learned_and_nothing_else(tokeniz
 
 
 @pytest.mark.parametrize("method", list(SETTINGS))
-def test_the_trainer_is_given_the_same_labels_for_every_method_and_no_padding(method, tiny, tokenizer, runtime, tmp_path, monkeypatch):
+def test_every_method_learns_the_same_labels_and_no_padding(method, tiny, tokenizer, runtime, tmp_path, monkeypatch):
     seen = []
 
     class Watched(train.SFTTrainer):
@@ -128,7 +136,9 @@ def test_the_saved_adapter_has_the_loss_that_was_reported(trained, tiny, tokeniz
     folder, curve, _ = trained[method]
     adapted = model.load(tiny, device="cpu", dtype="float32", adapter=folder)
     pairs = data.tokenized(tokenizer, ROWS[:3])
-    assert train.mean_nll(adapted, pairs, tokenizer.pad_token_id, 512) == pytest.approx(curve.validation[-1]["loss"], rel=1e-4)
+    assert train.mean_nll(adapted, pairs, tokenizer.pad_token_id, 512) == pytest.approx(
+        curve.validation[-1]["loss"], rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("method", list(SETTINGS))
@@ -204,7 +214,7 @@ def dpo_inputs(tiny, runtime, tmp_path, start):
     }
 
 
-def test_dpo_starts_at_ln_2_from_the_adapter_and_that_adapter_is_its_reference(trained, tiny, tokenizer, runtime, tmp_path):
+def test_dpo_starts_at_ln_2_with_its_start_as_reference(trained, tiny, tokenizer, runtime, tmp_path):
     start, _, start_record = trained["lora"]
     trainer, *_ = dpo.trainer_for(**dpo_inputs(tiny, runtime, tmp_path, start))
     # The reference log-probabilities TRL will use are those of the supervised model, not of the bare base.
@@ -234,7 +244,10 @@ def test_dpo_starts_at_ln_2_from_the_adapter_and_that_adapter_is_its_reference(t
 
     # Saved: one adapter in PEFT's own layout, no copy of the reference.
     assert {file.name for file in (tmp_path / "dpo").iterdir()} == {file.name for file in start.iterdir()}
-    before, after = load_file(start / "adapter_model.safetensors"), load_file(tmp_path / "dpo/adapter_model.safetensors")
+    before, after = (
+        load_file(start / "adapter_model.safetensors"),
+        load_file(tmp_path / "dpo/adapter_model.safetensors"),
+    )
     assert before.keys() == after.keys()
     assert any(not torch.equal(before[name], after[name]) for name in before)
     config = json.loads((tmp_path / "dpo/adapter_config.json").read_text())

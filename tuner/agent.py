@@ -64,14 +64,16 @@ def items(count_per_axis: int, seed: int) -> list[dict[str, Any]]:
             else:
                 raise ValueError(f"agent: {count_per_axis} items per axis asked for, {axis} has {index}")
             seen.add(key)
-            result.append({
-                "id": f"agent-{axis}-{index:04d}",
-                "suite": "agent",
-                "axis": axis,
-                "messages": messages,
-                "max_tokens": max_tokens,
-                "reference": reference,
-            })
+            result.append(
+                {
+                    "id": f"agent-{axis}-{index:04d}",
+                    "suite": "agent",
+                    "axis": axis,
+                    "messages": messages,
+                    "max_tokens": max_tokens,
+                    "reference": reference,
+                }
+            )
     return result
 
 

@@ -19,24 +19,48 @@ FOODS = ("peanuts", "shrimp", "strawberries", "eggs", "soy", "celery", "walnuts"
 LOCKERS = tuple(str(code) for code in range(117, 1000, 37))
 # Possible answers, the fact to remember, a similar fact about something else, a later change, the question.
 FACTS = (
-    (DAYS, "My dentist appointment is on {}.", "My brother's piano lesson is on {}.",
-     "They moved my dentist appointment to {}.",
-     "On which day is my dentist appointment? Reply with only the day."),
-    (PETS, "I have a cat called {}.", "My neighbour has a dog called {}.",
-     "I gave my cat a new name, {}.",
-     "What is my cat called? Reply with only the name."),
-    (COLOURS, "I painted my front door {}.", "My sister's car is {}.",
-     "I painted my front door again, now it is {}.",
-     "What colour is my front door? Reply with only the colour."),
-    (CITIES, "My cousin Tom lives in {}.", "My old teacher lives in {}.",
-     "My cousin Tom has moved to {}.",
-     "In which city does my cousin Tom live? Reply with only the city."),
-    (LOCKERS, "My locker has the number {}.", "My flat has the number {}.",
-     "I was given another locker, number {}.",
-     "What is the number of my locker? Reply with only the number."),
-    (FOODS, "I am allergic to {}.", "My friend Sam cannot stand {}.",
-     "The doctor has tested me again and now says I am only allergic to {}.",
-     "What am I allergic to? Reply with only the food."),
+    (
+        DAYS,
+        "My dentist appointment is on {}.",
+        "My brother's piano lesson is on {}.",
+        "They moved my dentist appointment to {}.",
+        "On which day is my dentist appointment? Reply with only the day.",
+    ),
+    (
+        PETS,
+        "I have a cat called {}.",
+        "My neighbour has a dog called {}.",
+        "I gave my cat a new name, {}.",
+        "What is my cat called? Reply with only the name.",
+    ),
+    (
+        COLOURS,
+        "I painted my front door {}.",
+        "My sister's car is {}.",
+        "I painted my front door again, now it is {}.",
+        "What colour is my front door? Reply with only the colour.",
+    ),
+    (
+        CITIES,
+        "My cousin Tom lives in {}.",
+        "My old teacher lives in {}.",
+        "My cousin Tom has moved to {}.",
+        "In which city does my cousin Tom live? Reply with only the city.",
+    ),
+    (
+        LOCKERS,
+        "My locker has the number {}.",
+        "My flat has the number {}.",
+        "I was given another locker, number {}.",
+        "What is the number of my locker? Reply with only the number.",
+    ),
+    (
+        FOODS,
+        "I am allergic to {}.",
+        "My friend Sam cannot stand {}.",
+        "The doctor has tested me again and now says I am only allergic to {}.",
+        "What am I allergic to? Reply with only the food.",
+    ),
 )
 ACKNOWLEDGED = ("Thanks for telling me.", "I see, noted.", "Good to know.", "All right, I have that.")
 FILLERS = (
@@ -52,13 +76,40 @@ FILLERS = (
 
 # Rules for turn 1 whose breach one message can repair; a rule that most replies meet would test nothing.
 FEEDBACK_FAMILIES = (
-    "lowercase", "uppercase", "bullets", "start_word", "end_question", "quoted", "exact_sentences",
-    "include_word", "end_phrase", "title",
+    "lowercase",
+    "uppercase",
+    "bullets",
+    "start_word",
+    "end_question",
+    "quoted",
+    "exact_sentences",
+    "include_word",
+    "end_phrase",
+    "title",
 )
 SORTED_WORDS = (
-    "apple", "bridge", "candle", "dragon", "engine", "forest", "guitar", "hammer", "island", "jacket",
-    "kettle", "ladder", "mirror", "needle", "orange", "pepper", "rabbit", "saddle", "tunnel", "violin",
-    "window", "yogurt",
+    "apple",
+    "bridge",
+    "candle",
+    "dragon",
+    "engine",
+    "forest",
+    "guitar",
+    "hammer",
+    "island",
+    "jacket",
+    "kettle",
+    "ladder",
+    "mirror",
+    "needle",
+    "orange",
+    "pepper",
+    "rabbit",
+    "saddle",
+    "tunnel",
+    "violin",
+    "window",
+    "yogurt",
 )
 
 ROOMS = ("kitchen", "bedroom", "hallway", "garage", "bathroom", "office")
@@ -68,28 +119,56 @@ PLAIN_WORDS = ("bread", "house", "river", "cloud", "chair", "horse", "spoon", "g
 NUMBERS = tuple(range(3, 60))
 # name -> (description, parameters with their values, requests that give exactly these parameters)
 TOOLS = {
-    "get_weather": ("Current weather in a city", {"city": CITIES},
-                    ("What is the weather like in {city}?", "Is it raining in {city} right now?")),
-    "set_timer": ("Start a countdown", {"minutes": NUMBERS},
-                  ("Start a countdown of {minutes} minutes.", "Set a timer for {minutes} minutes, please.")),
-    "translate": ("Translate one word", {"word": PLAIN_WORDS, "language": LANGUAGES},
-                  ('How do you say "{word}" in {language}?', 'Translate "{word}" into {language}.')),
-    "light_on": ("Turn on the light in a room", {"room": ROOMS},
-                 ("Turn on the light in the {room}.", "It is dark in the {room}, light it up.")),
-    "find_train": ("Trains between two cities", {"origin": CITIES, "destination": CITIES},
-                   ("Find a train from {origin} to {destination}.",
-                    "I want to go by train from {origin} to {destination}.")),
-    "find_restaurant": ("Restaurants in a city", {"city": CITIES},
-                        ("Where can I eat out in {city}?", "Find me a restaurant in {city}.")),
-    "play_music": ("Play music of a style", {"style": ("jazz", "rock", "folk", "blues", "opera", "techno")},
-                   ("Play some {style}.", "I would like to hear {style} music.")),
-    "add_shopping": ("Add an item to the shopping list", {"item": GROCERIES, "quantity": NUMBERS},
-                     ("Put {quantity} {item} on my shopping list.",
-                      "We need to buy {quantity} {item}, write that down.")),
-    "set_heating": ("Set the temperature of a room", {"room": ROOMS, "degrees": tuple(range(15, 26))},
-                    ("Heat the {room} to {degrees} degrees.", "Make the {room} {degrees} degrees warm.")),
-    "call_contact": ("Phone a person", {"person": ("Ann", "Bob", "Maya", "Leo", "Iris", "Hugo", "Dan")},
-                     ("Please phone {person}.", "Give {person} a call.")),
+    "get_weather": (
+        "Current weather in a city",
+        {"city": CITIES},
+        ("What is the weather like in {city}?", "Is it raining in {city} right now?"),
+    ),
+    "set_timer": (
+        "Start a countdown",
+        {"minutes": NUMBERS},
+        ("Start a countdown of {minutes} minutes.", "Set a timer for {minutes} minutes, please."),
+    ),
+    "translate": (
+        "Translate one word",
+        {"word": PLAIN_WORDS, "language": LANGUAGES},
+        ('How do you say "{word}" in {language}?', 'Translate "{word}" into {language}.'),
+    ),
+    "light_on": (
+        "Turn on the light in a room",
+        {"room": ROOMS},
+        ("Turn on the light in the {room}.", "It is dark in the {room}, light it up."),
+    ),
+    "find_train": (
+        "Trains between two cities",
+        {"origin": CITIES, "destination": CITIES},
+        ("Find a train from {origin} to {destination}.", "I want to go by train from {origin} to {destination}."),
+    ),
+    "find_restaurant": (
+        "Restaurants in a city",
+        {"city": CITIES},
+        ("Where can I eat out in {city}?", "Find me a restaurant in {city}."),
+    ),
+    "play_music": (
+        "Play music of a style",
+        {"style": ("jazz", "rock", "folk", "blues", "opera", "techno")},
+        ("Play some {style}.", "I would like to hear {style} music."),
+    ),
+    "add_shopping": (
+        "Add an item to the shopping list",
+        {"item": GROCERIES, "quantity": NUMBERS},
+        ("Put {quantity} {item} on my shopping list.", "We need to buy {quantity} {item}, write that down."),
+    ),
+    "set_heating": (
+        "Set the temperature of a room",
+        {"room": ROOMS, "degrees": tuple(range(15, 26))},
+        ("Heat the {room} to {degrees} degrees.", "Make the {room} {degrees} degrees warm."),
+    ),
+    "call_contact": (
+        "Phone a person",
+        {"person": ("Ann", "Bob", "Maya", "Leo", "Iris", "Hugo", "Dan")},
+        ("Please phone {person}.", "Give {person} a call."),
+    ),
 }
 
 
@@ -107,8 +186,9 @@ def make_context(index: int, rng: Random) -> tuple[Messages, dict[str, Any], int
     if level == 3:
         said.insert(rng.randint(1, len(said)), (change.format(changed), rng.choice(ACKNOWLEDGED)))
     said.insert(0, (fact.format(first), rng.choice(ACKNOWLEDGED)))
-    messages = [{"role": role, "content": text} for turn in said
-                for role, text in zip(("user", "assistant"), turn, strict=True)]
+    messages = [
+        {"role": role, "content": text} for turn in said for role, text in zip(("user", "assistant"), turn, strict=True)
+    ]
     messages.append({"role": "user", "content": question})
     answer = changed if level == 3 else first
     reference = {"candidates": list(values), "answer": answer, "level": level, "solution": answer}
@@ -197,13 +277,22 @@ def make_tool_use(index: int, rng: Random) -> tuple[Messages, dict[str, Any], in
     arguments: dict[str, Any] = {}
     for name, values in parameters.items():
         arguments[name] = rng.choice([value for value in values if value not in arguments.values()])
-    described = [{"name": name, "description": TOOLS[name][0],
-                  "parameters": {key: "number" if isinstance(values[0], int) else "string"
-                                 for key, values in TOOLS[name][1].items()}} for name in offered]
+    described = [
+        {
+            "name": name,
+            "description": TOOLS[name][0],
+            "parameters": {
+                key: "number" if isinstance(values[0], int) else "string" for key, values in TOOLS[name][1].items()
+            },
+        }
+        for name in offered
+    ]
     listed = "\n".join(json.dumps(tool) for tool in described)
-    prompt = (f"Tools:\n{listed}\nRequest: {rng.choice(requests).format(**arguments)}\n"
-              'Reply with only one JSON object {"name": ..., "arguments": {...}} that calls the right tool, '
-              'or {"name": null} if no tool fits.')
+    prompt = (
+        f"Tools:\n{listed}\nRequest: {rng.choice(requests).format(**arguments)}\n"
+        'Reply with only one JSON object {"name": ..., "arguments": {...}} that calls the right tool, '
+        'or {"name": null} if no tool fits.'
+    )
     call = {"name": wanted, "arguments": arguments} if fits else {"name": None}
     reference = {"call": call, "prompt": prompt, "level": level, "solution": json.dumps(call)}
     return [{"role": "user", "content": prompt}], reference, 64
@@ -234,6 +323,9 @@ def check_tool_use(reference: dict[str, Any], reply: str) -> Verdict:
         return {"correct": False, "valid_format": False}
     if none_fits or right["name"] is None:
         return {"correct": none_fits and right["name"] is None, "valid_format": True}
-    same = (given["name"].strip().lower() == right["name"] and set(arguments) == set(right["arguments"])
-            and all(_same(arguments[key], value) for key, value in right["arguments"].items()))
+    same = (
+        given["name"].strip().lower() == right["name"]
+        and set(arguments) == set(right["arguments"])
+        and all(_same(arguments[key], value) for key, value in right["arguments"].items())
+    )
     return {"correct": same, "valid_format": True}

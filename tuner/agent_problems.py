@@ -16,11 +16,29 @@ SPARE_MOVES = 2  # a plan may take a detour, but not try everything until it hit
 DIRECTIONS = {"up": (0, 1), "down": (0, -1), "left": (-1, 0), "right": (1, 0)}
 PLACES = ("bank", "bakery", "library", "pharmacy", "market", "station", "museum", "school", "cinema", "park")
 NAMES = (
-    "Ann", "Bob", "Cleo", "Dan", "Eva", "Finn", "Gina", "Hugo", "Iris", "Jack", "Kim", "Leo", "Maya", "Noah",
+    "Ann",
+    "Bob",
+    "Cleo",
+    "Dan",
+    "Eva",
+    "Finn",
+    "Gina",
+    "Hugo",
+    "Iris",
+    "Jack",
+    "Kim",
+    "Leo",
+    "Maya",
+    "Noah",
 )
 THINGS = ("apples", "stamps", "marbles", "books", "coins", "shells", "pencils", "cards", "plums", "buttons")
-COMPARED = (("taller", "shorter", "tallest"), ("older", "younger", "oldest"), ("faster", "slower", "fastest"),
-            ("heavier", "lighter", "heaviest"), ("richer", "poorer", "richest"))
+COMPARED = (
+    ("taller", "shorter", "tallest"),
+    ("older", "younger", "oldest"),
+    ("faster", "slower", "fastest"),
+    ("heavier", "lighter", "heaviest"),
+    ("richer", "poorer", "richest"),
+)
 KINDS_OF_THING = {
     "fruits": ("apple", "pear", "banana", "cherry", "grape", "mango", "papaya"),
     "animals": ("horse", "tiger", "rabbit", "sheep", "monkey", "wolf", "camel"),
@@ -64,8 +82,7 @@ def _grid_moves(reference: dict[str, Any]) -> Callable[[tuple[int, int]], dict[s
 
     def moves(place: tuple[int, int]) -> dict[str, tuple[int, int]]:
         reached = {name: (place[0] + step[0], place[1] + step[1]) for name, step in DIRECTIONS.items()}
-        return {name: to for name, to in reached.items()
-                if min(to) >= 1 and max(to) <= size and to not in blocked}
+        return {name: to for name, to in reached.items() if min(to) >= 1 and max(to) <= size and to not in blocked}
 
     return moves
 
@@ -82,9 +99,11 @@ def _make_number(rng: Random, level: int) -> Problem:
         if solution is not None and len(solution) == length:
             break
     limit = length + SPARE_MOVES
-    prompt = (f'Start with the number {start}. A move is "+{add}" or "*{times}", applied to the result '
-              f"so far. Find moves that give {goal}. "
-              f"Reply with only the moves in order, separated by commas, at most {limit} moves.")
+    prompt = (
+        f'Start with the number {start}. A move is "+{add}" or "*{times}", applied to the result '
+        f"so far. Find moves that give {goal}. "
+        f"Reply with only the moves in order, separated by commas, at most {limit} moves."
+    )
     return prompt, {**reference, "goal": goal, "limit": limit, "solution": ", ".join(solution)}
 
 
@@ -98,13 +117,22 @@ def _make_grid(rng: Random, level: int) -> Problem:
             break
     limit = len(solution) + SPARE_MOVES
     shown = " and ".join(f"({column},{row})" for column, row in walls)
-    prompt = (f"A robot is on a {size}x{size} grid at (column,row) = ({start[0]},{start[1]}). "
-              "Moves: up (row+1), down (row-1), left (column-1), right (column+1). "
-              f"It must not leave the grid or enter {shown}. "
-              f"Move it to ({goal[0]},{goal[1]}). "
-              f"Reply with only the moves in order, separated by commas, at most {limit} moves.")
-    return prompt, {"kind": "grid", "size": size, "walls": [list(wall) for wall in walls],
-                    "start": list(start), "goal": list(goal), "limit": limit, "solution": ", ".join(solution)}
+    prompt = (
+        f"A robot is on a {size}x{size} grid at (column,row) = ({start[0]},{start[1]}). "
+        "Moves: up (row+1), down (row-1), left (column-1), right (column+1). "
+        f"It must not leave the grid or enter {shown}. "
+        f"Move it to ({goal[0]},{goal[1]}). "
+        f"Reply with only the moves in order, separated by commas, at most {limit} moves."
+    )
+    return prompt, {
+        "kind": "grid",
+        "size": size,
+        "walls": [list(wall) for wall in walls],
+        "start": list(start),
+        "goal": list(goal),
+        "limit": limit,
+        "solution": ", ".join(solution),
+    }
 
 
 def _make_errands(rng: Random, level: int) -> Problem:
@@ -117,8 +145,10 @@ def _make_errands(rng: Random, level: int) -> Problem:
     while all(shown.index(first) < shown.index(second) for first, second in rules):
         shown = rng.sample(order, len(order))  # the list as given must not be an answer
     stated = " ".join(f"Go to the {first} before the {second}." for first, second in rules)
-    prompt = (f"Plan these errands: {', '.join(shown)}. {stated} "
-              "Reply with only the places in the order to visit them, each once, separated by commas.")
+    prompt = (
+        f"Plan these errands: {', '.join(shown)}. {stated} "
+        "Reply with only the places in the order to visit them, each once, separated by commas."
+    )
     reference = {"kind": "errands", "places": shown, "rules": [list(rule) for rule in rules]}
     return prompt, {**reference, "solution": ", ".join(order)}
 
@@ -159,19 +189,37 @@ def _make_arithmetic(rng: Random, level: int) -> Problem:
     things = rng.choice(THINGS)
     a, b, c = rng.randint(6, 20), rng.randint(2, 9), rng.randint(2, 5)
     stories = {
-        1: ((f"{name} has {a} {things} and gets {b} more.", a + b),
+        1: (
+            (f"{name} has {a} {things} and gets {b} more.", a + b),
             (f"{name} has {a + b} {things} and gives {b} to {other}.", a),
-            (f"{name} buys {c} boxes with {b} {things} in each and starts with none.", b * c)),
-        2: ((f"{name} has {a} {things}, gets {b} more and then loses {c}.", a + b - c),
+            (f"{name} buys {c} boxes with {b} {things} in each and starts with none.", b * c),
+        ),
+        2: (
+            (f"{name} has {a} {things}, gets {b} more and then loses {c}.", a + b - c),
             (f"{name} has {c} bags of {b} {things} and finds {a} more.", b * c + a),
-            (f"{name} has {a * c} {things}, shares them equally among {c} boxes, keeps one box "
-             f"and adds {b} {things}.", a + b)),
-        3: ((f"{name} has {c} boxes of {a} {things}, gives {b} {things} to {other} "
-             f"and then buys {c + 1} bags of {b}.", a * c - b + b * (c + 1)),
-            (f"{name} has {a} {things}. {other} gives {name} twice as many as that, "
-             f"and then {name} loses {b} and finds {c}.", 3 * a - b + c),
-            (f"{name} has {2 * a} {things}, gives half of them away, then gets {c} bags of {b} "
-             f"and loses one {things[:-1]}.", a + b * c - 1)),
+            (
+                f"{name} has {a * c} {things}, shares them equally among {c} boxes, keeps one box "
+                f"and adds {b} {things}.",
+                a + b,
+            ),
+        ),
+        3: (
+            (
+                f"{name} has {c} boxes of {a} {things}, gives {b} {things} to {other} "
+                f"and then buys {c + 1} bags of {b}.",
+                a * c - b + b * (c + 1),
+            ),
+            (
+                f"{name} has {a} {things}. {other} gives {name} twice as many as that, "
+                f"and then {name} loses {b} and finds {c}.",
+                3 * a - b + c,
+            ),
+            (
+                f"{name} has {2 * a} {things}, gives half of them away, then gets {c} bags of {b} "
+                f"and loses one {things[:-1]}.",
+                a + b * c - 1,
+            ),
+        ),
     }
     story, answer = rng.choice(stories[level])
     return f"{story} How many {things} does {name} have now? Reply with only the number.", {"answer": answer}
@@ -181,8 +229,10 @@ def _make_order(rng: Random, level: int) -> Problem:
     people = rng.sample(NAMES, level + 2)
     more, less, most = rng.choice(COMPARED)
     pairs = list(zip(people, people[1:], strict=False))
-    facts = [f"{first} is {more} than {second}." if level == 1 or rng.random() < 0.5
-             else f"{second} is {less} than {first}." for first, second in pairs]
+    facts = [
+        f"{first} is {more} than {second}." if level == 1 or rng.random() < 0.5 else f"{second} is {less} than {first}."
+        for first, second in pairs
+    ]
     rng.shuffle(facts)
     prompt = f"{' '.join(facts)} Who is the {most} of them? Reply with only the name."
     return prompt, {"answer": people[0], "candidates": sorted(people)}
@@ -203,8 +253,9 @@ def _make_sequence(rng: Random, level: int) -> Problem:
     if level == 1:
         terms = [first + step * place for place in range(5)]
     elif level == 2:
-        terms = rng.choice(([first * 2**place for place in range(5)],
-                            [first + 90 - step * place for place in range(5)]))
+        terms = rng.choice(
+            ([first * 2**place for place in range(5)], [first + 90 - step * place for place in range(5)])
+        )
     else:
         # The differences grow by one each time, or alternate.
         steps = rng.choice(([step + place for place in range(5)], [step, 1] * 3))[:5]

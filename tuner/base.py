@@ -136,4 +136,3 @@ def _from_directory(source: DirectoryModel, work: Path) -> tuple[Path, None]:
 def _check_sha256(what: str, found: str, wanted: str) -> None:
     if found != wanted:
         raise UserError(f"{what}: SHA-256 is {found}, params.yaml pins {wanted}; nothing was kept")
-

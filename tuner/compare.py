@@ -18,10 +18,19 @@ from tuner import statistics
 BASE = "base"
 ACCURACIES = ("instruction_following", "knowledge", "agent")  # fractions of items, higher is better
 METRICS = ("eval_loss", *ACCURACIES)  # eval_loss in nats per token, lower is better
-RUN_COLUMNS = ("trainable_parameters", "adapter_megabytes", "train_seconds", "tokens_per_second",
-               "peak_memory_megabytes")
-TITLES = {"eval_loss": "validation loss", "instruction_following": "instruction following",
-          "knowledge": "knowledge", "agent": "agent"}
+RUN_COLUMNS = (
+    "trainable_parameters",
+    "adapter_megabytes",
+    "train_seconds",
+    "tokens_per_second",
+    "peak_memory_megabytes",
+)
+TITLES = {
+    "eval_loss": "validation loss",
+    "instruction_following": "instruction following",
+    "knowledge": "knowledge",
+    "agent": "agent",
+}
 TOLERANCE = 0.005  # a metrics file that is rounded agrees with its items this closely
 MINUS = "\N{MINUS SIGN}"
 
@@ -52,19 +61,22 @@ def _paired(results: Mapping[str, dict], method: str, start: str, metric: str) -
     for ids, others, lacking in ((before, after, method), (after, before, start)):
         missing = [key for key in ids if key not in others]
         if missing:
-            raise ValueError(f"item {missing[0]!r} of {metric} is missing for method {lacking!r} "
-                             f"({len(missing)} missing in all; {method!r} is compared with {start!r})")
+            raise ValueError(
+                f"item {missing[0]!r} of {metric} is missing for method {lacking!r} "
+                f"({len(missing)} missing in all; {method!r} is compared with {start!r})"
+            )
     pairs = [(row, after[key]) for key, row in before.items()]
     if metric == "eval_loss":
         for one, other in pairs:
             if int(one["tokens"]) != int(other["tokens"]):
-                raise ValueError(f"item {one['id']!r}: {one['tokens']} tokens for method {start!r}, "
-                                 f"{other['tokens']} for {method!r}; these are not the same targets")
+                raise ValueError(
+                    f"item {one['id']!r}: {one['tokens']} tokens for method {start!r}, "
+                    f"{other['tokens']} for {method!r}; these are not the same targets"
+                )
     return pairs
 
 
-def _columns(pairs: Sequence[tuple[dict, dict]],
-             metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _columns(pairs: Sequence[tuple[dict, dict]], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Start, method and weights, shape (n,): nats per token weighted by tokens, or 0/1 without weights."""
     if metric == "eval_loss":
         tokens = np.array([int(row["tokens"]) for row, _ in pairs], dtype=np.float64)
@@ -80,12 +92,15 @@ def _check_metrics(results: Mapping[str, dict]) -> None:
         for metric in METRICS:
             stated, rows = results[method].get("metrics", {}).get(metric), _items(results, method, metric)
             if rows and stated is not None and abs(float(stated) - _value(rows, metric)) > TOLERANCE:
-                raise ValueError(f"method {method!r}: {metric} is {float(stated):.4f} in the metrics but "
-                                 f"{_value(rows, metric):.4f} over its items")
+                raise ValueError(
+                    f"method {method!r}: {metric} is {float(stated):.4f} in the metrics but "
+                    f"{_value(rows, metric):.4f} over its items"
+                )
 
 
-def compare(results: Mapping[str, dict], *, pairs: Sequence[tuple[str, str]] = (), seed: int, resamples: int,
-            alpha: float) -> dict[str, Any]:
+def compare(
+    results: Mapping[str, dict], *, pairs: Sequence[tuple[str, str]] = (), seed: int, resamples: int, alpha: float
+) -> dict[str, Any]:
     """Each method against base, and each (method, start) of ``pairs`` against its start.
 
     Returns ``{method: {metric: cell}, "<method>_vs_<start>": {metric: cell}, "suites": {metric: facts}}``. A
@@ -123,14 +138,19 @@ def compare(results: Mapping[str, dict], *, pairs: Sequence[tuple[str, str]] = (
         for metric in metrics:
             before, after, weights = _columns(_paired(results, method, start, metric), metric)
             if metric == "eval_loss":
-                found = statistics.paired_bootstrap(before, after, weights=weights, seed=seed,
-                                                    resamples=resamples, alpha=alpha)
+                found = statistics.paired_bootstrap(
+                    before, after, weights=weights, seed=seed, resamples=resamples, alpha=alpha
+                )
             else:
                 found = statistics.paired_proportions(before, after, alpha)
                 found["p"] = statistics.mcnemar_exact(before, after)
-            table[key][metric] = {"reference": start, "base": float(np.average(before, weights=weights)),
-                                  "value": float(np.average(after, weights=weights)), **found,
-                                  "n": len(before)}
+            table[key][metric] = {
+                "reference": start,
+                "base": float(np.average(before, weights=weights)),
+                "value": float(np.average(after, weights=weights)),
+                **found,
+                "n": len(before),
+            }
             p_values[f"{key}\n{metric}"] = found["p"]
     adjusted = statistics.holm(p_values)
     for key, _, _ in contrasts:
@@ -148,20 +168,19 @@ def _verdict(metric: str, difference: float, p_adjusted: float, alpha: float) ->
     return "better" if (difference < 0) == (metric == "eval_loss") else "worse"
 
 
-def _facts(results: Mapping[str, dict], metric: str, tests: int, resamples: int,
-           alpha: float) -> dict[str, Any]:
+def _facts(results: Mapping[str, dict], metric: str, tests: int, resamples: int, alpha: float) -> dict[str, Any]:
     """What these items can show at all, see ``compare``."""
     base = _items(results, BASE, metric)
-    columns = [_columns(_paired(results, method, BASE, metric), metric)
-               for method in results if method != BASE]
+    columns = [_columns(_paired(results, method, BASE, metric), metric) for method in results if method != BASE]
     facts: dict[str, Any] = {"n": len(base), "floor": _value(base, metric), "discordance": None}
     levels = {"minimum_detectable_effect": alpha, "minimum_detectable_effect_adjusted": alpha / max(tests, 1)}
     if not columns:
         facts |= dict.fromkeys(levels)
     elif metric == "eval_loss":
         for name, level in levels.items():
-            facts[name] = float(np.mean([statistics.minimum_detectable_mean(a, b, weights=w, alpha=level)
-                                         for a, b, w in columns]))
+            facts[name] = float(
+                np.mean([statistics.minimum_detectable_mean(a, b, weights=w, alpha=level) for a, b, w in columns])
+            )
         facts["resamples"] = resamples
     else:
         facts["discordance"] = float(np.mean([np.mean(a != b) for a, b, _ in columns]))
@@ -191,16 +210,27 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
         loss = items[method]["eval_loss"]
         row: dict[str, Any] = {"method": method, "eval_loss": _value(loss, "eval_loss") if loss else ""}
         groups = {metric: list(items[method][metric].values()) for metric in ACCURACIES}
-        groups |= {f"agent_{axis}": [one for one in items[method]["agent"].values() if one["axis"] == axis]
-                   for axis in axes}
+        groups |= {
+            f"agent_{axis}": [one for one in items[method]["agent"].values() if one["axis"] == axis] for axis in axes
+        }
         for name, rows in groups.items():
             right = sum(bool(one["correct"]) for one in rows)
             low, high = statistics.wilson(right, len(rows), alpha)
-            row |= {name: right / len(rows) if rows else "", f"{name}_low": low if rows else "",
-                    f"{name}_high": high if rows else ""}
+            row |= {
+                name: right / len(rows) if rows else "",
+                f"{name}_low": low if rows else "",
+                f"{name}_high": high if rows else "",
+            }
         row |= {name: result.get("metrics", {}).get(name, "") for name in RUN_COLUMNS}
-        pair = next((key for key in _contrasts(comparison) for cell in comparison[key].values()
-                     if key == f"{method}_vs_{cell['reference']}"), None)
+        pair = next(
+            (
+                key
+                for key in _contrasts(comparison)
+                for cell in comparison[key].values()
+                if key == f"{method}_vs_{cell['reference']}"
+            ),
+            None,
+        )
         cells, starts = comparison.get(method, {}), comparison.get(pair, {})
         row |= {f"{metric}_verdict": cells.get(metric, {}).get("verdict", "") for metric in METRICS}
         row["start"] = next((cell["reference"] for cell in starts.values()), "")
@@ -240,8 +270,12 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
     columns = [metric for metric in METRICS if metric in comparison["suites"]]
     percent = {metric: "" if metric == "eval_loss" else " %" for metric in columns}
     arrow = {metric: "lower" if metric == "eval_loss" else "higher" for metric in columns}
-    head = ["method", *(f"{TITLES[metric]} ({arrow[metric]} is better)" for metric in columns),
-            "trainable parameters", "training time"]
+    head = [
+        "method",
+        *(f"{TITLES[metric]} ({arrow[metric]} is better)" for metric in columns),
+        "trainable parameters",
+        "training time",
+    ]
     lines = ["| " + " | ".join(head) + " |", "|:--" + "|--:" * (len(head) - 1) + "|"]
     for method in sorted(metrics, key=lambda name: name != BASE):
         cells = [method]
@@ -250,11 +284,15 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
             value = comparison["suites"][metric]["floor"] if cell is None else cell["value"]
             if cell is None and method != BASE:
                 raise ValueError(f"method {method!r} has metrics but no comparison of {metric}")
-            cells.append(_amount(metric, value) + percent[metric] +
-                         ("" if cell is None else f"<br>{_change(metric, cell)}"))
+            cells.append(
+                _amount(metric, value) + percent[metric] + ("" if cell is None else f"<br>{_change(metric, cell)}")
+            )
         trained = float(metrics[method].get("trainable_parameters") or 0)
-        cells += [f"{trained:,.0f}", _duration(float(metrics[method].get("train_seconds") or 0))] if trained \
+        cells += (
+            [f"{trained:,.0f}", _duration(float(metrics[method].get("train_seconds") or 0))]
+            if trained
             else ["none", "none"]
+        )
         lines.append("| " + " | ".join(cells) + " |")
     for key in _contrasts(comparison):
         if key in metrics:
@@ -273,8 +311,13 @@ def _reading(comparison: Mapping[str, Any], columns: Sequence[str]) -> list[str]
     alpha, tests = facts[columns[0]]["alpha"], facts[columns[0]]["tests"]
     smallest = "; ".join(
         f"{TITLES[metric]} {_amount(metric, facts[metric]['minimum_detectable_effect'])}"
-        f"{'' if metric == 'eval_loss' else ' points'} (n = {facts[metric]['n']})" for metric in columns)
-    return [f"In brackets: {100 * (1 - alpha):g} % interval of the difference, on the same items. Verdicts "
-            f"use p-values adjusted for all {tests} tests (Holm, {alpha:g}), so an interval can exclude 0 "
-            "where the verdict is \"no evidence\".", "",
-            f"Smallest true difference that one such test finds in 4 of 5 runs: {smallest}."]
+        f"{'' if metric == 'eval_loss' else ' points'} (n = {facts[metric]['n']})"
+        for metric in columns
+    )
+    return [
+        f"In brackets: {100 * (1 - alpha):g} % interval of the difference, on the same items. Verdicts "
+        f"use p-values adjusted for all {tests} tests (Holm, {alpha:g}), so an interval can exclude 0 "
+        'where the verdict is "no evidence".',
+        "",
+        f"Smallest true difference that one such test finds in 4 of 5 runs: {smallest}.",
+    ]

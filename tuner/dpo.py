@@ -44,15 +44,16 @@ def trainer_for(
     runtime: Runtime,
     scratch: Path,
 ) -> tuple[PairTrainer, Curve, dict]:
-    """Return (trainer, its curve, counts). TRL copies the given adapter into a frozen one named "ref": the reference."""
+    """Return (trainer, its curve, counts).
+
+    TRL copies the adapter it starts from into a frozen one named "ref", which is the reference.
+    """
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
     train = data.fitting(tokenized(tokenizer, train_rows), settings.max_tokens, "preference train")
     validation = data.fitting(tokenized(tokenizer, validation_rows), settings.max_tokens, "preference validation")
     set_seed(seed)
-    policy = PeftModel.from_pretrained(
-        model.load(student, device=device, dtype=dtype), start, is_trainable=True
-    )
+    policy = PeftModel.from_pretrained(model.load(student, device=device, dtype=dtype), start, is_trainable=True)
 
     def evaluate() -> dict:
         found = trainer.evaluate()

@@ -34,9 +34,7 @@ def rows(
     engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
 
     def logps(pairs, name):
-        return [
-            float(row.sum()) for row in model.completion_logps(loaded, pairs, progress=progress(name), **scoring)
-        ]
+        return [float(row.sum()) for row in model.completion_logps(loaded, pairs, progress=progress(name), **scoring)]
 
     asked = instruction_following.items(settings.instruction_following, seed)
     asked += agent.items(settings.agent_per_axis, seed)

@@ -24,13 +24,32 @@ from tuner.compare import BASE, TITLES
 
 BLACK, GREY, LIGHT = "#000000", "#6E6E6E", "#D9D9D9"
 # Methods with a fixed colour. Yellow is hard to see on white, so it goes to the least likely one.
-KNOWN = {BASE: BLACK, "lora": "#0072B2", "prompt_tuning": "#E69F00", "dpo": "#CC79A7", "ia3": "#009E73",
-         "full": "#D55E00", "prefix_tuning": "#56B4E9", "dora": "#F0E442"}
+KNOWN = {
+    BASE: BLACK,
+    "lora": "#0072B2",
+    "prompt_tuning": "#E69F00",
+    "dpo": "#CC79A7",
+    "ia3": "#009E73",
+    "full": "#D55E00",
+    "prefix_tuning": "#56B4E9",
+    "dora": "#F0E442",
+}
 MARKERS = dict(zip(KNOWN.values(), "soD^vP*X", strict=True))
-STYLE = {"font.size": 11, "axes.titlesize": 11.5, "axes.titlelocation": "left", "axes.labelsize": 10.5,
-         "xtick.labelsize": 10, "ytick.labelsize": 10.5, "axes.spines.top": False,
-         "axes.spines.right": False, "axes.edgecolor": GREY, "axes.axisbelow": True,
-         "figure.titlesize": 13, "figure.titleweight": "bold", "savefig.facecolor": "white"}
+STYLE = {
+    "font.size": 11,
+    "axes.titlesize": 11.5,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10.5,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.axisbelow": True,
+    "figure.titlesize": 13,
+    "figure.titleweight": "bold",
+    "savefig.facecolor": "white",
+}
 
 
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
@@ -110,7 +129,7 @@ def log_axis(axes: Axes, low: float, high: float) -> None:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     decades = math.log10(high / low)
     factors = (1, 2, 5) if decades < 2 else (1,)
-    ticks = [factor * 10.0**power for power in powers[::max(1, round(decades / 5))] for factor in factors]
+    ticks = [factor * 10.0**power for power in powers[:: max(1, round(decades / 5))] for factor in factors]
     axes.set_xticks([tick for tick in ticks if low <= tick <= high])
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.xaxis.set_minor_formatter(lambda value, _: "")
@@ -126,12 +145,24 @@ def steps_axis(axes: Axes) -> None:
 def reference(axes: Axes, value: float, text: str = "") -> None:
     """A dotted level across the panel, named at its right end."""
     axes.axhline(value, color=BLACK, linestyle=":", linewidth=1.2, zorder=2)
-    axes.annotate(text, (1, value), xycoords=("axes fraction", "data"), xytext=(-2, 3), fontsize=9.5,
-                  ha="right", textcoords="offset points", color=GREY)
+    axes.annotate(
+        text,
+        (1, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(-2, 3),
+        fontsize=9.5,
+        ha="right",
+        textcoords="offset points",
+        color=GREY,
+    )
 
 
-def place_labels(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str],
-                 lines: Sequence[tuple[float, float, float, float]]) -> None:
+def place_labels(
+    axes: Axes,
+    points: Sequence[tuple[float, float]],
+    texts: Sequence[str],
+    lines: Sequence[tuple[float, float, float, float]],
+) -> None:
     """A label beside each point (data units), where it covers least of other labels, points and lines.
 
     ``lines`` are upright or level strokes, (left, bottom, right, top) each. Needs the final limits and layout.
@@ -150,25 +181,41 @@ def place_labels(axes: Axes, points: Sequence[tuple[float, float]], texts: Seque
         probe = axes.text(0, 0, text, fontsize=10)
         size = probe.get_window_extent(renderer)
         probe.remove()
-        boxes = [(x + side, y + up - size.height / 2, x + side + size.width, y + up + size.height / 2)
-                 for up in (0, 15, -15, 30, -30, 45, -45) for side in (9, -size.width - 9)]
-        best = min(boxes, key=lambda box: (10 * _outside(box, frame) + _overlap(box, taken)
-                                           + 0.8 * abs((box[1] + box[3]) / 2 - y)))
+        boxes = [
+            (x + side, y + up - size.height / 2, x + side + size.width, y + up + size.height / 2)
+            for up in (0, 15, -15, 30, -30, 45, -45)
+            for side in (9, -size.width - 9)
+        ]
+        best = min(
+            boxes,
+            key=lambda box: 10 * _outside(box, frame) + _overlap(box, taken) + 0.8 * abs((box[1] + box[3]) / 2 - y),
+        )
         taken.append(best)
         middle = (best[1] + best[3]) / 2
         near = best[0] if best[0] > x else best[2]
         if abs(middle - y) > 20:
             ends = back.transform([(x, y), (near, middle)])
             axes.plot(*ends.T, color=GREY, linewidth=0.7, transform=axes.transAxes, zorder=3)
-        axes.annotate(text, back.transform((best[0], middle)), xycoords="axes fraction", fontsize=10,
-                      va="center", annotation_clip=False, in_layout=False, zorder=6,
-                      bbox={"fc": "white", "ec": "none", "pad": 0, "alpha": 0.7})
+        axes.annotate(
+            text,
+            back.transform((best[0], middle)),
+            xycoords="axes fraction",
+            fontsize=10,
+            va="center",
+            annotation_clip=False,
+            in_layout=False,
+            zorder=6,
+            bbox={"fc": "white", "ec": "none", "pad": 0, "alpha": 0.7},
+        )
 
 
 def _overlap(box: Sequence[float], others: Sequence[Sequence[float]]) -> float:
     """Area in square pixels that ``box`` (left, bottom, right, top) shares with the others."""
-    return sum(max(0.0, min(box[2], other[2]) - max(box[0], other[0])) *
-               max(0.0, min(box[3], other[3]) - max(box[1], other[1])) for other in others)
+    return sum(
+        max(0.0, min(box[2], other[2]) - max(box[0], other[0]))
+        * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
+        for other in others
+    )
 
 
 def _outside(box: Sequence[float], frame: Sequence[float]) -> float:

@@ -40,8 +40,11 @@ LN2 = math.log(2)  # loss of DPO before the first step, when policy and referenc
 
 def filtering(counts: Mapping[str, int], path: str | Path) -> None:
     """Samples in, kept, and dropped by each reason (``dropped_<reason>``), as bars with counts and shares."""
-    reasons = {key.removeprefix("dropped_").replace("_", " "): int(value) for key, value in counts.items()
-               if key.startswith("dropped_")}
+    reasons = {
+        key.removeprefix("dropped_").replace("_", " "): int(value)
+        for key, value in counts.items()
+        if key.startswith("dropped_")
+    }
     bars = {"in": int(counts["in"]), "kept": int(counts["kept"]), "dropped, all": int(counts["dropped"])}
     bars |= {f"dropped: {name}": value for name, value in sorted(reasons.items(), key=lambda it: -it[1])}
     colours = [GREY, KNOWN["lora"], KNOWN["full"], *["#EBB28A"] * len(reasons)]
@@ -69,25 +72,44 @@ def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
     x = "tokens" if rows and all(math.isfinite(number(row, "tokens")) for row in rows) else "step"
     wide = min(4, max(2, math.ceil(len(curves) / math.ceil(len(curves) / 4)))) if len(curves) > 1 else 1
     deep = math.ceil(max(len(curves), 1) / wide)
-    with canvas(path, 1.1 + 2.5 * deep, "Training and validation loss of each method",
-                "Line: training batches. Markers: validation set. Grey: training of the others.") as figure:
+    with canvas(
+        path,
+        1.1 + 2.5 * deep,
+        "Training and validation loss of each method",
+        "Line: training batches. Markers: validation set. Grey: training of the others.",
+    ) as figure:
         panels = figure.subplots(deep, wide, sharex=True, sharey=True, squeeze=False).ravel()
         for panel, method in zip(panels, curves, strict=False):
             for other in curves:
                 steps, loss = series(curves[other], x, "loss")
                 mine = other == method
-                panel.plot(steps, loss, color=colours[method] if mine else LIGHT, zorder=3 if mine else 1,
-                           linewidth=1.6 if mine else 1, marker="_" if len(steps) == 1 else "", markersize=18)
+                panel.plot(
+                    steps,
+                    loss,
+                    color=colours[method] if mine else LIGHT,
+                    zorder=3 if mine else 1,
+                    linewidth=1.6 if mine else 1,
+                    marker="_" if len(steps) == 1 else "",
+                    markersize=18,
+                )
             steps, loss = series(curves[method], x, "eval_loss")
             panel.plot(steps, loss, color=BLACK, linewidth=0.8, linestyle=":", zorder=4)
-            panel.plot(steps, loss, color=colours[method], linestyle="none", marker=MARKERS[colours[method]],
-                       markersize=7, markeredgecolor=BLACK, zorder=5)
+            panel.plot(
+                steps,
+                loss,
+                color=colours[method],
+                linestyle="none",
+                marker=MARKERS[colours[method]],
+                markersize=7,
+                markeredgecolor=BLACK,
+                zorder=5,
+            )
             last = f"last validation {loss[-1]:.2f}" if len(loss) else "not validated"
             panel.set_title(f"{named(method)}\n{last}", fontsize=10.5)
             steps_axis(panel)
-        for panel in panels[len(curves):]:
+        for panel in panels[len(curves) :]:
             panel.set_visible(False)
-        for index, panel in enumerate(panels[:len(curves)]):
+        for index, panel in enumerate(panels[: len(curves)]):
             panel.tick_params(labelbottom=index + wide >= len(curves))
             if index + wide >= len(curves):
                 panel.set_xlabel("training tokens" if x == "tokens" else "optimizer steps")
@@ -102,11 +124,19 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
     ``logps_rejected`` (nats per reply), and ``eval_`` with each of them.
     """
     colour = method_colours([method])[method]
-    with canvas(path, 5.8, f"Preference training ({method.replace('_', ' ')})",
-                 "Line: training batches. Markers: validation set.") as figure:
+    with canvas(
+        path,
+        5.8,
+        f"Preference training ({method.replace('_', ' ')})",
+        "Line: training batches. Markers: validation set.",
+    ) as figure:
         panels = figure.subplots(2, 2, sharex=True).ravel()
-        titles = ("loss", "accuracy: chosen reply preferred", "reward margin: chosen minus rejected",
-                  "log-probability of the replies, nats")
+        titles = (
+            "loss",
+            "accuracy: chosen reply preferred",
+            "reward margin: chosen minus rejected",
+            "log-probability of the replies, nats",
+        )
         keys = (["loss"], ["accuracy"], ["margin"], ["logps_chosen", "logps_rejected"])
         for panel, title, group in zip(panels, titles, keys, strict=True):
             for key in group:
@@ -114,16 +144,35 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
                 line, marker = ("--", "o") if rejected else ("-", "D")
                 shade = GREY if rejected else colour
                 steps, values = series(rows, "step", key)
-                panel.plot(steps, values, line, color=shade, linewidth=1.6,
-                           marker="_" if len(steps) == 1 else "", markersize=18)
+                panel.plot(
+                    steps,
+                    values,
+                    line,
+                    color=shade,
+                    linewidth=1.6,
+                    marker="_" if len(steps) == 1 else "",
+                    markersize=18,
+                )
                 points, checks = series(rows, "step", f"eval_{key}")
-                panel.plot(points, checks, linestyle="none", marker=marker, color=shade, markersize=7,
-                           markeredgecolor=BLACK, zorder=4)
-                end = max(((x[-1], y[-1]) for x, y in ((steps, values), (points, checks)) if len(x)),
-                          default=None)
+                panel.plot(
+                    points,
+                    checks,
+                    linestyle="none",
+                    marker=marker,
+                    color=shade,
+                    markersize=7,
+                    markeredgecolor=BLACK,
+                    zorder=4,
+                )
+                end = max(((x[-1], y[-1]) for x, y in ((steps, values), (points, checks)) if len(x)), default=None)
                 if len(group) > 1 and end:
-                    panel.annotate(key.removeprefix("logps_"), end, xytext=(7, -10 if rejected else 6),
-                                   textcoords="offset points", annotation_clip=False)
+                    panel.annotate(
+                        key.removeprefix("logps_"),
+                        end,
+                        xytext=(7, -10 if rejected else 6),
+                        textcoords="offset points",
+                        annotation_clip=False,
+                    )
             panel.set_title(title)
             steps_axis(panel)
             panel.margins(y=0.15)
@@ -136,8 +185,7 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
             panel.set_xlabel("optimizer steps")
 
 
-def model_comparison(results_rows: Rows, comparison: Mapping[str, Any],
-                     path: str | Path) -> None:
+def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: str | Path) -> None:
     """Difference of each method to base with its interval, one panel per metric; filled = evidence.
 
     ``comparison`` is what ``compare.compare`` returns; its pairs of methods stand below a line.
@@ -149,12 +197,14 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any],
     colours = method_colours([row["method"] for row in results_rows])
     deep = math.ceil(len(metrics) / 2)
     facts = next(iter(comparison["suites"].values()))
-    note = (f"Bars: {100 * (1 - facts['alpha']):g} % intervals of the difference, on the same items. Filled: "
-            f"better or worse after Holm over {facts['tests']} tests.\nOpen: no evidence of a difference.")
+    note = (
+        f"Bars: {100 * (1 - facts['alpha']):g} % intervals of the difference, on the same items. Filled: "
+        f"better or worse after Holm over {facts['tests']} tests.\nOpen: no evidence of a difference."
+    )
     height = 1.2 + deep * (0.9 + 0.3 * len(order + others))
     with canvas(path, height, "Difference to the base model, by method", note) as figure:
         panels = figure.subplots(deep, 2, sharey=True, squeeze=False).ravel()
-        for panel in panels[len(metrics):]:
+        for panel in panels[len(metrics) :]:
             panel.set_visible(False)
         for panel, metric in zip(panels, metrics, strict=False):
             scale = 1 if metric == "eval_loss" else 100
@@ -166,19 +216,34 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any],
                 low, middle, high = (scale * cell[end] for end in ("low", "difference", "high"))
                 filled = cell["verdict"] != "no evidence"
                 panel.plot([low, high], [height, height], color=colour, linewidth=2.4, solid_capstyle="butt")
-                panel.plot(middle, height, MARKERS.get(colour, "o"), color=colour, markersize=8.5, zorder=4,
-                           markerfacecolor=colour if filled else "white", markeredgewidth=1.6,
-                           markeredgecolor=BLACK if filled else colour)
+                panel.plot(
+                    middle,
+                    height,
+                    MARKERS.get(colour, "o"),
+                    color=colour,
+                    markersize=8.5,
+                    zorder=4,
+                    markerfacecolor=colour if filled else "white",
+                    markeredgewidth=1.6,
+                    markeredgecolor=BLACK if filled else colour,
+                )
                 label = f"{middle:+.2f}" if scale == 1 else f"{middle:+.1f}"
                 label = "0" if float(label) == 0 else label.replace("-", "\N{MINUS SIGN}")
-                panel.annotate(label, (1.015, height), va="center",
-                               xycoords=("axes fraction", "data"), annotation_clip=False, fontsize=9.5,
-                               fontweight="bold" if filled else "normal")
+                panel.annotate(
+                    label,
+                    (1.015, height),
+                    va="center",
+                    xycoords=("axes fraction", "data"),
+                    annotation_clip=False,
+                    fontsize=9.5,
+                    fontweight="bold" if filled else "normal",
+                )
             if others:
                 panel.axhline(len(order) - 0.5, color=GREY, linewidth=0.8)
             floor = comparison["suites"][metric]["floor"]
-            panel.set_title(f"{named(metric)} (base {floor:.2f})" if scale == 1 else
-                            f"{named(metric)} (base {100 * floor:.0f} %)")
+            panel.set_title(
+                f"{named(metric)} (base {floor:.2f})" if scale == 1 else f"{named(metric)} (base {100 * floor:.0f} %)"
+            )
             panel.set_xlabel("nats per token; left is better" if scale == 1 else "points; right is better")
             panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
             panel.grid(axis="x", color=LIGHT, linewidth=0.6)
@@ -188,9 +253,12 @@ def efficiency(rows: Rows, path: str | Path) -> None:
     """Trainable parameters (log axis), adapter megabytes, training seconds, tokens per second by method."""
     colours = method_colours([row["method"] for row in rows])
     rows = [row for row in rows if number(row, "trainable_parameters") > 0]
-    titles = {"trainable_parameters": "trainable parameters (log axis)",
-              "adapter_megabytes": "adapter file, MB", "train_seconds": "training time, seconds",
-              "tokens_per_second": "training tokens per second"}
+    titles = {
+        "trainable_parameters": "trainable parameters (log axis)",
+        "adapter_megabytes": "adapter file, MB",
+        "train_seconds": "training time, seconds",
+        "tokens_per_second": "training tokens per second",
+    }
     note = "One training run each, measured once: no interval. The base model is not trained."
     height = 1.4 + 2 * (0.5 + 0.32 * max(len(rows), 2))
     with canvas(path, height, "Cost of training and keeping each method", note) as figure:
@@ -205,8 +273,14 @@ def efficiency(rows: Rows, path: str | Path) -> None:
                 log_axis(panel, left, known.max() * (known.max() / left) ** 0.35)
             else:
                 panel.set_xlim(left, right)
-            panel.barh(heights, np.nan_to_num(values), height=0.7, edgecolor=GREY, linewidth=0.5,
-                       color=[colours[row["method"]] for row in rows])
+            panel.barh(
+                heights,
+                np.nan_to_num(values),
+                height=0.7,
+                edgecolor=GREY,
+                linewidth=0.5,
+                color=[colours[row["method"]] for row in rows],
+            )
             for height, value in zip(heights, values, strict=True):
                 text = "  not measured" if math.isnan(value) else f"  {short(value)}"
                 panel.text(left if math.isnan(value) else max(value, left), height, text, va="center")
@@ -221,15 +295,17 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
     """
     chance = {"knowledge": 0.25} if chance is None else chance
     found = dict.fromkeys(key.removesuffix("_low") for row in rows for key in row if key.endswith("_low"))
-    names = [name for name in (*ACCURACIES, *(one for one in found if one not in ACCURACIES))
-             if any(math.isfinite(number(row, name)) for row in rows)]
+    names = [
+        name
+        for name in (*ACCURACIES, *(one for one in found if one not in ACCURACIES))
+        if any(math.isfinite(number(row, name)) for row in rows)
+    ]
     colours = method_colours([row["method"] for row in rows])
     deep = math.ceil(len(names) / 4)
     note = "Bars: share of items answered right. Black: its Wilson interval. Dotted: random guesses."
-    with canvas(path, 1.2 + deep * (0.75 + 0.3 * len(rows)), "Accuracy by suite and by agent axis",
-                note) as figure:
+    with canvas(path, 1.2 + deep * (0.75 + 0.3 * len(rows)), "Accuracy by suite and by agent axis", note) as figure:
         panels = figure.subplots(deep, 4, sharex=True, sharey=True, squeeze=False).ravel()
-        for panel in panels[len(names):]:
+        for panel in panels[len(names) :]:
             panel.set_visible(False)
         for index, (panel, name) in enumerate(zip(panels, names, strict=False)):
             for height, row in zip(rows_axis(panel, [row["method"] for row in rows]), rows, strict=True):
@@ -237,8 +313,15 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
                 panel.barh(height, value, height=0.72, color=colours[row["method"]], alpha=0.75)
                 panel.plot([low, high], [height, height], color=BLACK, linewidth=1.4)
                 panel.plot([low, high], [height, height], "|", color=BLACK, markersize=6)
-                panel.annotate(f"{value:.0f}", (1, height), xycoords=("axes fraction", "data"), ha="right",
-                               va="center", fontsize=9.5, bbox={"fc": "white", "ec": "none", "pad": 0.6})
+                panel.annotate(
+                    f"{value:.0f}",
+                    (1, height),
+                    xycoords=("axes fraction", "data"),
+                    ha="right",
+                    va="center",
+                    fontsize=9.5,
+                    bbox={"fc": "white", "ec": "none", "pad": 0.6},
+                )
             if name in chance:
                 panel.axvline(100 * chance[name], color=BLACK, linestyle=":", linewidth=1.4)
             panel.set_title(named(name) + (f" (guess {100 * chance[name]:.0f})" if name in chance else ""))
@@ -251,8 +334,10 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
     """Which (cost, quality) points no other beats: none is as cheap and as good and better in one of them."""
-    return [not any(other[0] <= cost and other[1] >= quality and other != (cost, quality) for other in points)
-            for cost, quality in points]
+    return [
+        not any(other[0] <= cost and other[1] >= quality and other != (cost, quality) for other in points)
+        for cost, quality in points
+    ]
 
 
 def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following") -> None:
@@ -263,20 +348,24 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
     """
     colours = method_colours([row["method"] for row in rows])
     level = next((100 * number(row, quality) for row in rows if row["method"] == BASE), math.nan)
-    note = ("Line and colour: no other method is both cheaper and better, by the values measured. Grey: some "
-            "other is.\nBars: Wilson intervals of the accuracy.")
+    note = (
+        "Line and colour: no other method is both cheaper and better, by the values measured. Grey: some "
+        "other is.\nBars: Wilson intervals of the accuracy."
+    )
     with canvas(path, 4.6, f"Quality against cost: {named(quality)}", note) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         texts = {"trainable_parameters": "trainable parameters", "train_seconds": "training time, seconds"}
         labels = []
         for panel, (key, text) in zip(panels, texts.items(), strict=True):
-            shown = [row for row in rows if row["method"] != BASE and number(row, key) > 0
-                     and math.isfinite(number(row, quality))]
+            shown = [
+                row
+                for row in rows
+                if row["method"] != BASE and number(row, key) > 0 and math.isfinite(number(row, quality))
+            ]
             points = [(number(row, key), 100 * number(row, quality)) for row in shown]
-            bars = [(100 * number(row, quality + "_low"), 100 * number(row, quality + "_high"))
-                    for row in shown]
+            bars = [(100 * number(row, quality + "_low"), 100 * number(row, quality + "_high")) for row in shown]
             origin = [(0.0, level)] if math.isfinite(level) else []
-            best = pareto(origin + points)[len(origin):]
+            best = pareto(origin + points)[len(origin) :]
             low, high = (min(x for x, _ in points), max(x for x, _ in points)) if points else (1.0, 10.0)
             margin = max(high / low, 10.0) ** 0.3
             log_axis(panel, low / margin, high * margin)
@@ -288,8 +377,15 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
             for row, (x, y), bar, keep in zip(shown, points, bars, best, strict=True):
                 colour = colours[row["method"]] if keep else "#A8A8A8"
                 panel.plot([x, x], bar, color=colour, linewidth=2)
-                panel.plot(x, y, MARKERS.get(colours[row["method"]], "o"), color=colour, markersize=9,
-                           markeredgecolor=BLACK if keep else GREY, zorder=4)
+                panel.plot(
+                    x,
+                    y,
+                    MARKERS.get(colours[row["method"]], "o"),
+                    color=colour,
+                    markersize=9,
+                    markeredgecolor=BLACK if keep else GREY,
+                    zorder=4,
+                )
             if origin:
                 reference(panel, level, "base")
             panel.set_xlabel(f"{text} (log axis)")
@@ -302,15 +398,25 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
             place_labels(*one)
 
 
-def write_all(folder: Path, counts: Mapping[str, int], curves: Mapping[str, Sequence[Rows]], rows: Rows,
-              comparison: Mapping[str, Any]) -> None:
+def write_all(
+    folder: Path,
+    counts: Mapping[str, int],
+    curves: Mapping[str, Sequence[Rows]],
+    rows: Rows,
+    comparison: Mapping[str, Any],
+) -> None:
     """Write all seven figures to ``folder``; ``curves`` holds (training rows, validation rows) of each method."""
-    merged = {method: [*trained, *({"step": row["step"]} | {f"eval_{key}": value for key, value in row.items()}
-                                   for row in validated)]
-              for method, (trained, validated) in curves.items()}
+    merged = {
+        method: [
+            *trained,
+            *({"step": row["step"]} | {f"eval_{key}": value for key, value in row.items()} for row in validated),
+        ]
+        for method, (trained, validated) in curves.items()
+    }
     filtering(counts, folder / "filtering.png")
-    training_curves({method: found for method, found in merged.items() if method != "dpo"},
-                    folder / "training_curves.png")
+    training_curves(
+        {method: found for method, found in merged.items() if method != "dpo"}, folder / "training_curves.png"
+    )
     dpo_curves(merged["dpo"], folder / "dpo_curves.png")
     model_comparison(rows, comparison, folder / "model_comparison.png")
     efficiency(rows, folder / "efficiency.png")

@@ -48,9 +48,7 @@ def length(row: Row, settings: Any, memory: dict) -> dict | None:
 
 def truncated(row: Row, settings: Any, memory: dict) -> dict | None:
     """Sampling of either text ended at the token limit, not at the end of the turn."""
-    return next(
-        ({s: "length"} for s in ("instruction_finish", "response_finish") if row[s] == "length"), None
-    )
+    return next(({s: "length"} for s in ("instruction_finish", "response_finish") if row[s] == "length"), None)
 
 
 def template_leak(row: Row, settings: Any, memory: dict) -> dict | None:
@@ -60,9 +58,7 @@ def template_leak(row: Row, settings: Any, memory: dict) -> dict | None:
     make control tokens of them. Role names do not count in fenced code or if a dialogue was asked for.
     """
     for side in ("instruction", "response"):
-        found = (memory["special"] and memory["special"].search(row[side])) or phrases.HEADER.search(
-            row[side]
-        )
+        found = (memory["special"] and memory["special"].search(row[side])) or phrases.HEADER.search(row[side])
         if not found and not phrases.DIALOGUE.search(row["instruction"]):
             found = phrases.ROLE.search(FENCE.sub("", row[side]))
         if found:
@@ -96,9 +92,7 @@ def incomplete_instruction(row: Row, settings: Any, memory: dict) -> dict | None
         return None
     if found := phrases.HERE_IS.match(text):
         return {"answer_opening": found.group().strip()}
-    tokens = [
-        t for t in words(text.removeprefix("Title:").strip("*# ")) if not phrases.SMALL_WORD.fullmatch(t)
-    ]
+    tokens = [t for t in words(text.removeprefix("Title:").strip("*# ")) if not phrases.SMALL_WORD.fullmatch(t)]
     capital = all(t.lstrip("\"'(")[:1].isupper() or t.isdigit() for t in tokens)
     short = 1 < len(tokens) <= TITLE_WORDS and "\n" not in text and text[-1:] not in ".!"
     if short and (capital or re.match("#+ ", text)):
@@ -118,11 +112,7 @@ def refusal(row: Row, settings: Any, memory: dict) -> dict | None:
     text = row["response"].strip().replace("\u2019", "'")
     if phrases.ASKS_FOR_NO.search(row["instruction"]):
         return None
-    found = (
-        phrases.REFUSAL.match(text)
-        or phrases.AI_REFUSAL.search(text)
-        or phrases.NO_ANSWER.fullmatch(text[:200])
-    )
+    found = phrases.REFUSAL.match(text) or phrases.AI_REFUSAL.search(text) or phrases.NO_ANSWER.fullmatch(text[:200])
     return {"phrase": found.group().strip()} if found else None
 
 
@@ -230,9 +220,7 @@ def near_duplicate(row: Row, settings: Any, memory: dict) -> dict | None:
     for place in memory["lsh"].query(sketch):
         other_id, other = memory["kept"][place]
         similarity = len(own & other) / len(own | other)
-        if similarity >= settings.near_duplicate_jaccard and (
-            best is None or (similarity, -place) > best[:2]
-        ):
+        if similarity >= settings.near_duplicate_jaccard and (best is None or (similarity, -place) > best[:2]):
             best = similarity, -place, other_id
     return {"duplicate_of": best[2], "jaccard": round(best[0], 4)} if best else None
 
@@ -297,9 +285,7 @@ def counts(rows_in: Sequence[Row], kept: Sequence[Row], dropped: Sequence[Row]) 
     if unknown := set(reasons) - {name for name, _ in FILTERS}:
         raise ValueError(f"rows dropped for reasons that are no filter: {sorted(unknown)}")
     if sorted(int(r["id"]) for r in rows_in) != sorted(int(r["id"]) for r in (*kept, *dropped)):
-        raise ValueError(
-            f"{len(kept)} kept and {len(dropped)} dropped rows are not the {len(rows_in)} rows in"
-        )
+        raise ValueError(f"{len(kept)} kept and {len(dropped)} dropped rows are not the {len(rows_in)} rows in")
     total = {"in": len(rows_in), "kept": len(kept), "dropped": len(dropped)}
     return total | {f"dropped_{name}": reasons[name] for name, _ in FILTERS}
 

@@ -27,12 +27,46 @@ FORMS = (
     "Plan a free afternoon around {topic} and keep it short.",
 )
 TOPICS = (
-    "bicycles", "tea", "public libraries", "house cats", "bread baking", "thunderstorms", "board games",
-    "train travel", "tomatoes", "the moon", "old photographs", "snow", "chess", "street markets",
-    "honey bees", "camping", "piano lessons", "recycling", "football", "birthday parties", "maps",
-    "weekend cooking", "video calls", "second-hand clothes", "dreams", "sea shells", "gardening",
-    "long walks", "mathematics", "pencils", "buses", "soup", "museums", "dogs", "knitting", "umbrellas",
-    "apples", "sleep", "jokes", "mountains",
+    "bicycles",
+    "tea",
+    "public libraries",
+    "house cats",
+    "bread baking",
+    "thunderstorms",
+    "board games",
+    "train travel",
+    "tomatoes",
+    "the moon",
+    "old photographs",
+    "snow",
+    "chess",
+    "street markets",
+    "honey bees",
+    "camping",
+    "piano lessons",
+    "recycling",
+    "football",
+    "birthday parties",
+    "maps",
+    "weekend cooking",
+    "video calls",
+    "second-hand clothes",
+    "dreams",
+    "sea shells",
+    "gardening",
+    "long walks",
+    "mathematics",
+    "pencils",
+    "buses",
+    "soup",
+    "museums",
+    "dogs",
+    "knitting",
+    "umbrellas",
+    "apples",
+    "sleep",
+    "jokes",
+    "mountains",
 )
 # Tokens a reply may take. A limit on length (fewer_words, at_most_sentences) needs room to be broken:
 # 128 tokens are some 95 words. Longer where the end must be reached or several parts are asked for.
@@ -62,14 +96,16 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
         family = families[index % len(families)]
         constraint = constraints.draw(family, rng)
         asked = request(*pairs[index % len(pairs)], rng)
-        result.append({
-            "id": f"instruction_following-{index:04d}",
-            "suite": "instruction_following",
-            "axis": family,
-            "messages": [{"role": "user", "content": f"{asked} {constraints.describe(constraint)}"}],
-            "max_tokens": 160 if family in LONG else 128,
-            "reference": {"constraint": constraint, "request": asked},
-        })
+        result.append(
+            {
+                "id": f"instruction_following-{index:04d}",
+                "suite": "instruction_following",
+                "axis": family,
+                "messages": [{"role": "user", "content": f"{asked} {constraints.describe(constraint)}"}],
+                "max_tokens": 160 if family in LONG else 128,
+                "reference": {"constraint": constraint, "request": asked},
+            }
+        )
     return result
 
 
@@ -80,8 +116,9 @@ def follows(constraint: dict[str, Any], asked: str, reply: str) -> bool:
     well is not judged, as in IFEval.
     """
     enough = len(words(reply)) >= FEWEST_WORDS
-    return enough and constraints.check(constraint, reply) and not parrots(
-        asked, constraints.describe(constraint), reply)
+    return (
+        enough and constraints.check(constraint, reply) and not parrots(asked, constraints.describe(constraint), reply)
+    )
 
 
 def check(item: dict[str, Any], reply: str) -> dict[str, bool]:

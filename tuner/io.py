@@ -17,10 +17,10 @@ from tuner.errors import UserError
 def read_jsonl(path: str | Path) -> list[dict]:
     """Return the rows of a JSON Lines file. A line that is not a JSON object is a UserError with its number."""
     rows = []
-    with open(path, encoding="utf-8") as file:
+    with _present(path).open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8"))
             except ValueError as error:
                 raise UserError(f"{path}:{number}: not JSON ({error}); run the stage that writes it again") from None
             if not isinstance(row, dict):
@@ -32,7 +32,7 @@ def read_jsonl(path: str | Path) -> list[dict]:
 def read_json(path: str | Path) -> dict:
     """Return the object in a JSON file; a broken file is a UserError."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(_present(path).read_text(encoding="utf-8"))
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); run the stage that writes it again") from None
 
@@ -49,8 +49,15 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         temporary = folder / path.name
         yield temporary
-        if path.is_dir():
-            shutil.rmtree(path)
+        plain = folder / "plain file"
+        plain.touch()
+        for file in [temporary, *temporary.rglob("*")]:  # safetensors leaves files that only their owner can read
+            if file.is_file() and not file.is_symlink():
+                file.chmod(file.stat().st_mode | plain.stat().st_mode)
+        temporary.stat()  # a block that wrote nothing must not cost the old output
+        if path.is_dir() or temporary.is_dir():  # a rename does not replace these
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(path, folder / "old output")
         os.replace(temporary, path)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -80,8 +87,15 @@ def write_csv(path: str | Path, rows: list[dict]) -> None:
 
 def read_csv(path: str | Path) -> list[dict]:
     """Return the rows of a CSV of numbers; blanks are left out of their row."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with _present(path).open(encoding="utf-8", newline="") as file:
         return [{key: float(value) for key, value in row.items() if value != ""} for row in csv.DictReader(file)]
+
+
+def _present(path: str | Path) -> Path:
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path}: missing; `dvc repro` makes it, `dvc pull` fetches it")
+    return path
 
 
 def fingerprint(*parts: object) -> str:

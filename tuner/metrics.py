@@ -18,8 +18,8 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
 
     `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
     validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
-    half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include those
-    of the adapter it started from.
+    half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include
+    those of the adapter it started from.
     """
     shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
     for axis in AGENT_AXES:

@@ -47,7 +47,9 @@ def left_padded(model, rows: list[list[int]], pad_id: int):
     base = model.get_base_model()
     words = base.get_input_embeddings()(ids)
     soft = model.get_prompt(1)[0].to(words.dtype)
-    words = torch.stack([torch.cat([w[: longest - len(r)], soft, w[longest - len(r) :]]) for w, r in zip(words, rows)])
+    words = torch.stack(
+        [torch.cat([w[: longest - len(r)], soft, w[longest - len(r) :]]) for w, r in zip(words, rows, strict=True)]
+    )
     mask = torch.cat([mask, mask.new_ones(len(rows), len(soft))], dim=1).sort(dim=1).values
     return base, {"inputs_embeds": words, "attention_mask": mask}
 

@@ -200,6 +200,18 @@ class Params(Section):
     compare: Compare
     runtime: Runtime
 
+    def model(self, name: str) -> PypiModel | HubModel | DirectoryModel:
+        """Return where the base model of that name comes from."""
+        if name not in self.models:
+            raise UserError(f"no model is named {name!r}; models: {', '.join(self.models)}")
+        return self.models[name]
+
+    def method(self, name: str) -> Lora | PromptTuning:
+        """Return the section of a method that is trained on the filtered data."""
+        if name not in self.methods:
+            raise UserError(f"no method is named {name!r}; methods: {', '.join(self.methods)}")
+        return getattr(self, name)
+
 
 def load(path: str | Path) -> Params:
     """Read and validate all of params.yaml; the first mistake is a UserError that names key, value and what is allowed.

@@ -95,9 +95,7 @@ NOT_CONTENT = re.compile(
     r"|the (?:summary|answer|response|output|result|translation))\b",
     re.IGNORECASE,
 )
-AMOUNT = re.compile(
-    r"\b(?:in|into|to|with|using|under|within|of|about|than|most|least)\s+\d+\s+\w+", re.IGNORECASE
-)
+AMOUNT = re.compile(r"\b(?:in|into|to|with|using|under|within|of|about|than|most|least)\s+\d+\s+\w+", re.IGNORECASE)
 POINTS_NOWHERE = re.compile(
     r"\s*(?:in|into|to|for|using|by\s+\w+ing|with|from|so|as|and|of|on|at|or|that|which)\b", re.IGNORECASE
 )
@@ -209,12 +207,8 @@ def prose(text: str) -> list[str]:
 
     Reads the first 4000 characters.
     """
-    lines = (
-        s for s in NOT_PROSE.sub(" ", text[:4000]).splitlines() if len(CODE_MARK.findall(s)) <= 0.08 * len(s)
-    )
+    lines = (s for s in NOT_PROSE.sub(" ", text[:4000]).splitlines() if len(CODE_MARK.findall(s)) <= 0.08 * len(s))
     parts = (
-        PROSE_WORD.findall(part)
-        for line in lines
-        for part in re.split(r"[,;:.!?]\s|\s[-\u2013\u2014]\s", line + " ")
+        PROSE_WORD.findall(part) for line in lines for part in re.split(r"[,;:.!?]\s|\s[-\u2013\u2014]\s", line + " ")
     )
     return [" ".join(w for w in part if len(w) > 1 or not w.isascii()) for part in parts]

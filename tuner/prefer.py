@@ -6,9 +6,9 @@ from collections import Counter
 def pairs(scored: list[dict], min_margin: float) -> tuple[list[dict], dict]:
     """Return (preference rows, counts): the best finished answer against the worst one, by reward.
 
-    A scored row has `id`, `split`, `prompt` and `answers` of {"text", "finish", "reward"}. A prompt without two different
-    answers, without a finished one, or with a margin below `min_margin` (in units of the reward) gives no pair,
-    and the counts say so: in = kept + dropped, dropped = the sum of dropped_<reason>.
+    A scored row has `id`, `split`, `prompt` and `answers` of {"text", "finish", "reward"}. A prompt without two
+    different answers, without a finished one, or with a margin below `min_margin` (in units of the reward) gives no
+    pair, and the counts say so: in = kept + dropped, dropped = the sum of dropped_<reason>.
     """
     kept, reasons = [], Counter()
     for row in scored:
@@ -17,10 +17,12 @@ def pairs(scored: list[dict], min_margin: float) -> tuple[list[dict], dict]:
             reasons["no_finished_answer"] += 1
             continue
         chosen = max(finished, key=lambda answer: answer["reward"])
-        rejected = min(row["answers"], key=lambda answer: answer["reward"])
-        if chosen["text"] == rejected["text"] or not rejected["text"]:
+        others = [answer for answer in row["answers"] if answer["text"] not in ("", chosen["text"])]
+        if not others:
             reasons["same_text"] += 1
-        elif chosen["reward"] - rejected["reward"] < min_margin:
+            continue
+        rejected = min(others, key=lambda answer: answer["reward"])
+        if chosen["reward"] - rejected["reward"] < min_margin:
             reasons["small_margin"] += 1
         else:
             kept.append(

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tuner import model, template
+from tuner.errors import UserError
 from tuner.params import Sampling
 from tuner.seeds import row_seed
 
@@ -165,4 +166,6 @@ def score(
             logits = classifier(input_ids=inputs.to(device), attention_mask=mask.to(device), use_cache=False).logits
             for row, logit in zip(batch, logits[:, 0].tolist(), strict=True):
                 rewards[row] = logit
+    if not np.isfinite(rewards).all():
+        raise UserError(f"{checkpoint}: a reward is not a number; the reward model is broken or its dtype too narrow")
     return rewards

@@ -91,8 +91,9 @@ def tango_interval(gains: int, losses: int, n: int, alpha: float = 0.05) -> tupl
     return low, (1.0 if gains == n else end(z, 1.0))
 
 
-def paired_bootstrap(a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = None, seed: int,
-                     resamples: int, alpha: float) -> dict[str, float]:
+def paired_bootstrap(
+    a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = None, seed: int, resamples: int, alpha: float
+) -> dict[str, float]:
     """Mean of b - a over items (shape (n,) each) with a bootstrap interval and p; items are resampled.
 
     With ``weights`` (shape (n,), positive, e.g. tokens of each item) it is the difference of the weighted
@@ -121,7 +122,7 @@ def paired_bootstrap(a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = 
     block = max(1, BLOCK_CELLS // n)
     for start in range(0, resamples, block):
         drawn = rng.integers(0, n, size=(min(block, resamples - start), n))
-        means[start:start + len(drawn)] = weighted[drawn].sum(axis=1) / w[drawn].sum(axis=1)
+        means[start : start + len(drawn)] = weighted[drawn].sum(axis=1) / w[drawn].sum(axis=1)
     expand = math.sqrt(n / (n - 1))
     tail = float(stats.norm.cdf(expand * stats.t.ppf(alpha / 2, n - 1)))
     # Order statistics, counted as p counts them, so that p < alpha exactly where the interval excludes 0.
@@ -187,8 +188,9 @@ def minimum_detectable_effect(n: int, discordance: float, alpha: float = 0.05, p
     return float(optimize.brentq(missing, 0.0, 1.0, xtol=1e-6))
 
 
-def minimum_detectable_mean(a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = None,
-                            alpha: float = 0.05, power: float = 0.8) -> float:
+def minimum_detectable_mean(
+    a: ArrayLike, b: ArrayLike, *, weights: ArrayLike | None = None, alpha: float = 0.05, power: float = 0.8
+) -> float:
     """Smallest true (weighted) mean of b - a, in the unit of a, that these items detect with ``power``.
 
     (z[1-alpha/2] + z[power]) times the standard error of the ratio sum(w d) / sum(w), linearised (Cochran

@@ -30,7 +30,7 @@ def end_of_turn_id(tokenizer) -> int:
 
 
 def stop_ids(tokenizer) -> list[int]:
-    """Return the ids that end a sampled turn: what closes a user turn, an assistant turn, and the tokenizer's EOS and pad."""
+    """Return the ids that end a sampled turn: what closes a user's or an assistant's turn, EOS and pad."""
     _, after = _around(tokenizer, [{"role": "user", "content": _USER}], _USER)
     ids = {_first_special(tokenizer, after, "user"), end_of_turn_id(tokenizer), tokenizer.eos_token_id}
     ids.add(tokenizer.pad_token_id)

@@ -59,9 +59,7 @@ def fit(
     pairs = data.fitting(data.tokenized(tokenizer, train_rows), schedule.max_tokens, "train")
     validation = data.fitting(data.tokenized(tokenizer, validation_rows), schedule.max_tokens, "validation")
     set_seed(seed)
-    adapted = get_peft_model(
-        model.load(student, device=device, dtype=dtype), adapter_config(method, settings, student)
-    )
+    adapted = get_peft_model(model.load(student, device=device, dtype=dtype), adapter_config(method, settings, student))
 
     def evaluate() -> dict:
         return {"loss": mean_nll(adapted, validation, tokenizer.pad_token_id, runtime.forward_tokens)}
