@@ -48,7 +48,7 @@ def run(
     for name in writes:
         parser.add_argument(f"--{name}", required=True, type=Path, metavar="PATH", help="output")
     paths = SimpleNamespace(**vars(parser.parse_args()))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{stage}: terminated"))  # temporary files are removed
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves by the door, so temporary files are removed
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

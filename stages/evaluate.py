@@ -21,7 +21,7 @@ def main(paths, params, scratch):
     io.write_jsonl(paths.items, rows)
     io.write_json(paths.metrics, found)
     shown = ("eval_loss", "instruction_following", "knowledge", "agent")
-    return f"{len(rows)} items, " + ", ".join(f"{name} {found[name]:.3f}" for name in shown)
+    return f"{paths.metrics.stem}, {len(rows)} items, " + ", ".join(f"{name} {found[name]:.3f}" for name in shown)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ def slow(folder: Path, action: str) -> subprocess.Popen:
 
 @pytest.mark.parametrize(
     ("number", "code", "said"),
-    [(signal.SIGINT, 130, "slow: interrupted; nothing was written\n"), (signal.SIGTERM, 143, "")],
+    [(signal.SIGINT, 130, "slow: interrupted; run it again\n"), (signal.SIGTERM, 143, "")],
 )
 def test_a_stopped_stage_leaves_no_output_and_keeps_its_scratch(tmp_path, number, code, said):
     process = slow(tmp_path, "time.sleep(60)")

@@ -6,6 +6,9 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging
+
+logging.disable_progress_bar()  # bars of a second each for loading weights, between those that tell something
 
 
 def load_tokenizer(folder: str | Path):
