@@ -4,11 +4,11 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import data, filters, io, model
+    from tuner import data, filters, io, model, template
     from tuner.errors import UserError
 
     rows = io.read_jsonl(paths.raw)
-    special = model.load_tokenizer(paths.model).all_special_tokens
+    special = template.special_tokens(model.load_tokenizer(paths.model))
     kept, dropped = filters.apply(rows, params.filter, special, progress("filter"))
     train, validation = filters.split(kept, params.filter.validation_share, params.seed)
     counts = filters.counts(rows, kept, dropped)

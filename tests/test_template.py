@@ -1,6 +1,6 @@
 import pytest
 
-from tuner import template
+from tuner import model, template
 from tuner.errors import UserError
 
 
@@ -22,6 +22,15 @@ def test_a_completion_ends_with_the_end_of_turn_and_nothing_after_it(tokenizer):
     assert tokenizer.decode(ids) == "a good story <|im_end|>"
     assert template.end_of_turn_id(tokenizer) == tokenizer.eos_token_id == ids[-1]
     assert tokenizer.pad_token_id in template.stop_ids(tokenizer)
+
+
+def test_control_tokens_without_a_role_are_special_too(tiny):
+    tokenizer = model.load_tokenizer(tiny)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<tool>"]})
+    tokenizer.add_tokens(["plain"])
+    found = template.special_tokens(tokenizer)
+    assert {"<tool>", "<|im_end|>", "<|im_start|>", "<|endoftext|>"} <= set(found)
+    assert "plain" not in found
 
 
 @pytest.mark.parametrize(

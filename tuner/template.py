@@ -42,6 +42,12 @@ def completion_ids(tokenizer, text: str) -> list[int]:
     return [*tokenizer.encode(text, add_special_tokens=False), end_of_turn_id(tokenizer)]
 
 
+def special_tokens(tokenizer) -> list[str]:
+    """Return the texts of all control tokens, also of those no role such as "eos_token" is given to."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return sorted({*tokenizer.all_special_tokens, *added})
+
+
 def _around(tokenizer, messages: list[dict], sentinel: str) -> tuple[str, str]:
     if not tokenizer.chat_template:
         raise UserError("the tokenizer has no chat template; choose an instruction-tuned model")
