@@ -5,15 +5,18 @@ from _stage import progress, run
 
 def main(paths, params, scratch):
     from tuner import engine, generate, io
+    from tuner.errors import UserError
 
     settings = params.candidates
-    train = [row | {"split": "train"} for row in io.read_jsonl(paths.train)[: settings.prompts]]
-    validation = [row | {"split": "validation"} for row in io.read_jsonl(paths.validation)]
-    prompts = [{name: row[name] for name in ("id", "split", "prompt")} for row in train + validation]
+    # The reward was fitted on the first rows, and would know their answers again.
+    train = io.read_jsonl(paths.train)[params.reward.prompts :][: settings.prompts]
+    if not train:
+        raise UserError("no train rows are left after reward.prompts; generate more or lower it")
+    prompts = [{"id": row["id"], "split": "train", "prompt": row["prompt"]} for row in train]
+    for row in io.read_jsonl(paths.validation):
+        prompts.append({"id": row["id"], "split": "validation", "prompt": row["prompt"]})
     kind = engine.choose(settings.engine, paths.model, params.runtime)
-    key = io.fingerprint(
-        settings.model_dump(exclude={"engine"}), kind, params.seed, paths.model, paths.train, paths.validation
-    )
+    key = generate.key(settings.model_dump(exclude={"engine"}), kind, params.seed, paths.model, prompts)
     with io.scratch(scratch, "candidates", key) as folder:
         sampler = engine.load(kind, paths.model, params.runtime)
         rows = generate.answers(

@@ -13,7 +13,10 @@ def main(paths, params, scratch):
     train, validation = filters.split(kept, params.filter.validation_share, params.seed)
     counts = filters.counts(rows, kept, dropped)
     if not (train and validation):
-        raise UserError(f"only {len(kept)} of {len(rows)} rows passed the filters; generate more or loosen a rule")
+        most = max((name for name in counts if name.startswith("dropped_")), key=counts.get)
+        raise UserError(
+            f"only {len(kept)} of {len(rows)} rows passed; most often {most} ({counts[most]}): generate more"
+        )
     io.write_jsonl(paths.kept, kept)
     io.write_jsonl(paths.dropped, dropped)
     io.write_jsonl(paths.train, map(data.conversation, train))

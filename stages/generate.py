@@ -8,7 +8,7 @@ def main(paths, params, scratch):
 
     settings = params.generate
     kind = engine.choose(settings.engine, paths.model, params.runtime)
-    key = io.fingerprint(settings.model_dump(exclude={"engine"}), kind, params.seed, paths.model)
+    key = generate.key(settings.model_dump(exclude={"engine"}), kind, params.seed, paths.model)
     with io.scratch(scratch, "generate", key) as folder:
         sampler = engine.load(kind, paths.model, params.runtime)
         bar = progress("generate")

@@ -6,27 +6,29 @@ from _stage import progress, run
 def main(paths, params, scratch):
     from tuner import engine, hardware, io, reward
 
-    settings, runtime = params.reward, params.runtime
-    device, dtype = hardware.choose(runtime.device, runtime.dtype)
+    settings = params.reward
+    device, dtype = hardware.choose(params.runtime.device, params.runtime.dtype)
     rows = io.read_jsonl(paths.train)[: settings.prompts]
     kind = engine.choose(settings.engine, paths.model, params.runtime)
     sampler = engine.load(kind, paths.model, params.runtime)
-    pairs = reward.contrasts(rows, sampler, sampling=settings.hot_sampling, seed=params.seed)
+    fitted, held_out = reward.split(rows, settings.validation_share, params.seed)
+    hot = {"sampling": settings.hot_sampling, "seed": params.seed}
+    pairs = reward.contrasts(fitted, sampler, refusals=reward.REFUSALS, **hot)
+    held_out = reward.contrasts(held_out, sampler, refusals=reward.OTHER_REFUSALS, **hot)
     with io.atomic(paths.reward) as folder:
         accuracy = reward.fit(
             paths.model,
             pairs,
+            held_out,
             regularization=settings.regularization,
-            validation_share=settings.validation_share,
-            seed=params.seed,
             device=device,
             dtype=dtype,
-            max_tokens=runtime.forward_tokens,
+            max_tokens=params.runtime.forward_tokens,
             destination=folder,
             progress=progress("reward"),
         )
     io.write_csv(paths.accuracy, accuracy)
-    return f"{len(pairs)} contrast pairs, accuracy {accuracy[0]['accuracy']:.2f} on {accuracy[0]['pairs']} held out"
+    return f"fitted on {len(pairs)} pairs, accuracy {accuracy[0]['accuracy']:.2f} on {len(held_out)} held out"
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ def imports(file: Path) -> set[Path]:
             continue
         for name in names:
             path = ROOT / (name.replace(".", "/") + ".py")
-            beside = file.parent / f"{name}.py"
-            found |= {candidate for candidate in (path, beside) if candidate.exists()}
+            beside = ROOT / "stages" / f"{name}.py"  # where a script finds its neighbours; the library is a package
+            candidates = (path, beside) if file.parent.name == "stages" else (path,)
+            found |= {candidate for candidate in candidates if candidate.exists()}
     return found
 
 

@@ -27,6 +27,21 @@ def test_other_weights_than_pinned_are_refused(raw_tiny, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_sharded_checkpoint_can_be_pinned(raw_tiny, tmp_path):
+    sharded = tmp_path / "sharded"
+    model.load(raw_tiny, device="cpu", dtype="float32").save_pretrained(sharded, max_shard_size="20KB")
+    model.load_tokenizer(raw_tiny).save_pretrained(sharded)
+    assert len(list(sharded.glob("*.safetensors"))) > 1
+    digest = base.weights_sha256(sharded)
+    source = DirectoryModel(source="directory", path=str(sharded), sha256=digest, license="mit")
+    base.write("tiny", source, tmp_path / "out", tmp_path)
+    first, second = sorted(sharded.glob("*.safetensors"))[:2]
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    assert base.weights_sha256(sharded) != digest
+
+
 def test_a_missing_directory_and_an_empty_one_are_named(tmp_path):
     source = DirectoryModel(source="directory", path=str(tmp_path / "none"), sha256="0" * 64, license="mit")
     with pytest.raises(UserError, match="no such directory"):
@@ -44,7 +59,7 @@ def test_a_package_that_does_not_exist_is_one_line(tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_without_a_free_special_token_there_is_no_padding(tokenizer):
+def test_without_a_free_special_token_there_is_no_padding():
     class Bare:
         pad_token = eos_token = "<e>"
         bos_token = "<s>"

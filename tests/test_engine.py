@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import pytest
 import torch
 from transformers import GenerationConfig
@@ -41,6 +44,16 @@ def test_greedy_decoding_is_the_librarys(sampler, loaded, prompts):
         config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=sampler.stop_ids, pad_token_id=0)
         written = loaded.generate(torch.tensor([prompt]), generation_config=config)[0, len(prompt) :].tolist()
         assert sample.ids == [token for token in written if token not in sampler.stop_ids]
+
+
+def test_a_checkpoints_own_sampling_defaults_are_not_used(tiny, tokenizer, prompts, sampler, tmp_path):
+    folder = shutil.copytree(tiny, tmp_path / "model")
+    file = folder / "generation_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 5.0, "min_new_tokens": 12}))
+    other = TransformersEngine(model.load(folder, device="cpu", dtype="float32"), tokenizer, rows=8)
+    for settings in (GREEDY, PURE):
+        wanted = sampler.sample(prompts, list(range(5)), settings)
+        assert other.sample(prompts, list(range(5)), settings) == wanted
 
 
 def test_a_sample_stops_at_the_end_of_turn_or_at_its_limit(sampler, prompts):

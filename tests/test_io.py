@@ -65,6 +65,16 @@ def test_an_atomic_directory_keeps_its_old_files_when_the_block_raises(tmp_path)
     assert tree(tmp_path) == {"model": None, "model/old": "old"}
 
 
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path):
+    (tmp_path / ".model.abc123").mkdir()
+    (tmp_path / ".model.abc123" / "half").touch()
+    (tmp_path / ".gitignore").touch()
+    (tmp_path / ".model2.abc123").mkdir()
+    with io.atomic(tmp_path / "model") as temporary:
+        temporary.touch()
+    assert set(os.listdir(tmp_path)) == {"model", ".gitignore", ".model2.abc123"}
+
+
 def test_an_atomic_directory_is_replaced_whole(tmp_path):
     folder = tmp_path / "model"
     folder.mkdir()
@@ -124,8 +134,7 @@ def test_outputs_have_the_permissions_of_any_new_file(tmp_path, umask):
     with io.atomic(tmp_path / "model") as temporary:
         temporary.mkdir()
         (temporary / "weights").touch(mode=0o600)  # as safetensors makes it
-    with io.scratch(tmp_path / "work", "stage", "key"):
-        pass
+    interrupted(tmp_path / "work", "stage", "key")
     modes = {path.relative_to(tmp_path).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
     directories = {name for name in modes if (tmp_path / name).is_dir()}
     assert directories == {"deep", "model", "work", "work/stage", "work/stage/key"}
@@ -274,29 +283,35 @@ def test_a_fingerprint_of_a_missing_file_is_an_error(tmp_path):
         io.fingerprint(tmp_path / "missing")
 
 
-def test_scratch_of_the_same_key_is_kept_and_older_keys_are_removed(tmp_path):
-    with io.scratch(tmp_path, "generate", "one") as folder:
+def interrupted(root, name, key):
+    """Leave scratch with a file in it, as a stage that was killed does."""
+    with pytest.raises(KeyboardInterrupt), io.scratch(root, name, key) as folder:
         (folder / "rows").write_text("work")
-    with io.scratch(tmp_path, "generate", "one") as folder:
+        raise KeyboardInterrupt
+
+
+def test_interrupted_work_is_kept_for_the_same_key_and_removed_for_another(tmp_path):
+    interrupted(tmp_path, "generate", "one")
+    with pytest.raises(KeyboardInterrupt), io.scratch(tmp_path, "generate", "one") as folder:
         assert (folder / "rows").read_text() == "work"
+        raise KeyboardInterrupt
     with io.scratch(tmp_path, "generate", "two") as folder:
         assert list(folder.iterdir()) == []
     assert not (tmp_path / "generate" / "one").exists()
 
 
-def test_scratch_is_kept_when_the_block_raises(tmp_path):
-    with pytest.raises(KeyboardInterrupt), io.scratch(tmp_path, "generate", "one") as folder:
-        (folder / "rows").write_text("work")
-        raise KeyboardInterrupt
+def test_finished_work_is_removed_so_that_a_forced_run_runs(tmp_path):
+    interrupted(tmp_path, "generate", "one")
+    with io.scratch(tmp_path, "generate", "one"):
+        pass
     with io.scratch(tmp_path, "generate", "one") as folder:
-        assert (folder / "rows").read_text() == "work"
+        assert list(folder.iterdir()) == []
 
 
 def test_scratch_of_another_stage_is_left_alone(tmp_path):
-    with io.scratch(tmp_path, "generate", "one") as folder:
-        (folder / "rows").write_text("work")
-        with io.scratch(tmp_path, "candidates", "two"):
-            pass
+    interrupted(tmp_path, "generate", "one")
+    with io.scratch(tmp_path, "candidates", "two"):
+        pass
     assert (tmp_path / "generate" / "one" / "rows").exists()
 
 
@@ -319,9 +334,9 @@ except UserError as error:
     with io.scratch(tmp_path, "generate", "one") as folder:
         (folder / "rows").write_text("work")
         refused = [second("one"), second("two")]
-    message = f"{tmp_path / 'generate'}: another run of this stage is still at work; wait for it or kill it"
-    assert refused == [message, message]
-    assert (tmp_path / "generate" / "one" / "rows").read_text() == "work"
+        message = f"{tmp_path / 'generate'}: another run of this stage is still at work; wait for it or kill it"
+        assert refused == [message, message]
+        assert (folder / "rows").read_text() == "work"
     assert second("one") == "entered"
 
 

@@ -143,7 +143,11 @@ BAD = {
     "share above one": ([("filter/max_echo", 1.5)], "filter.max_echo = 1.5", "less than or equal to 1"),
     "seed out of range": ([("seed", 2**31)], f"seed = {2**31}", f"less than {2**31}"),
     "warm-up too long": ([("train/warmup_share", 0.5)], "train.warmup_share = 0.5", "less than or equal to 0.2"),
-    "unknown scheduler": ([("dpo/scheduler", "wsd")], "dpo.scheduler = 'wsd'", "'constant', 'linear' or 'cosine'"),
+    "unknown scheduler": (
+        [("dpo/scheduler", "wsd")],
+        "dpo.scheduler = 'wsd'",
+        "'constant_with_warmup', 'linear' or 'cosine'",
+    ),
     "unknown loss": ([("dpo/loss", "kto")], "dpo.loss = 'kto'", "must be 'sigmoid', 'hinge' or 'ipo'"),
     "target modules of the wrong kind": (
         [("lora/target_modules", 3)],

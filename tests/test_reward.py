@@ -7,6 +7,7 @@ from transformers import AutoModelForSequenceClassification
 
 from tuner import reward
 from tuner.engine import TransformersEngine
+from tuner.errors import UserError
 from tuner.params import Sampling
 
 HOT = Sampling(temperature=2.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=20)
@@ -43,27 +44,51 @@ def test_texts_are_spoiled_as_the_kinds_say():
         assert len(text) < len(again)
 
 
+def test_line_breaks_survive_a_repetition():
+    rng = random.Random(0)
+    for _ in range(20):
+        assert reward.repeat("Sure.\n\n1. Milk.\n2. Eggs.", rng).count("\n") >= 3
+
+
 @pytest.fixture
-def pairs(loaded, tokenizer):
-    return reward.contrasts(ROWS, TransformersEngine(loaded, tokenizer, 8), sampling=HOT, seed=0)
+def sides(loaded, tokenizer):
+    engine = TransformersEngine(loaded, tokenizer, 8)
+    fitted, held_out = reward.split(ROWS, 0.25, seed=0)
+    return [
+        reward.contrasts(side, engine, refusals=refusals, sampling=HOT, seed=0)
+        for side, refusals in ((fitted, reward.REFUSALS), (held_out, reward.OTHER_REFUSALS))
+    ]
 
 
-def test_every_kind_contrasts_a_rows_own_answer(pairs):
-    assert {pair["kind"] for pair in pairs} == set(reward.KINDS)
-    answers = {row["id"]: row["completion"][0]["content"] for row in ROWS}
-    for pair in pairs:
-        assert pair["chosen"] == answers[pair["id"]] != pair["rejected"]
-    other = [pair["rejected"] for pair in pairs if pair["kind"] == "mismatched"]
-    assert set(other) <= set(answers.values())
+def test_every_kind_contrasts_a_rows_own_answer(sides):
+    answers = {row["prompt"][0]["content"]: row["completion"][0]["content"] for row in ROWS}
+    for pairs in sides:
+        assert {pair["kind"] for pair in pairs} == set(reward.KINDS)
+        for pair in pairs:
+            assert pair["chosen"] == answers[pair["prompt"]] != pair["rejected"]
 
 
-def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, pairs, tmp_path):
+def test_no_text_is_on_both_sides(sides):
+    fitted, held_out = ({pair[name] for pair in side for name in ("prompt", "chosen", "rejected")} for side in sides)
+    assert len(fitted & held_out) == 0
+    assert {pair["prompt"] for side in sides for pair in side} == {row["prompt"][0]["content"] for row in ROWS}
+
+
+def test_each_side_has_two_rows_or_the_user_is_told():
+    for share in (0.01, 0.99):
+        fitted, held_out = reward.split(ROWS, share, seed=1)
+        assert min(len(fitted), len(held_out)) == 2
+    with pytest.raises(UserError, match="at least 4 train rows, found 3"):
+        reward.split(ROWS[:3], 0.5, seed=0)
+
+
+def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, sides, tmp_path):
+    pairs, held_out = sides
     accuracy = reward.fit(
         tiny,
         pairs,
+        held_out,
         regularization=1.0,
-        validation_share=0.25,
-        seed=0,
         device="cpu",
         dtype="float32",
         max_tokens=512,
@@ -71,7 +96,7 @@ def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, pairs, tmp_pat
         progress=iter,
     )
     assert [row["kind"] for row in accuracy] == ["all", *reward.KINDS]
-    assert accuracy[0]["pairs"] == sum(row["pairs"] for row in accuracy[1:]) == 3 * len(reward.KINDS)
+    assert accuracy[0]["pairs"] == sum(row["pairs"] for row in accuracy[1:]) == len(held_out)
     exchanges = [(pair["prompt"], pair[side]) for pair in pairs for side in ("chosen", "rejected")]
     single, many = (
         reward.score(tmp_path / "reward", exchanges, device="cpu", dtype="float32", max_tokens=tokens, progress=iter)
@@ -79,7 +104,7 @@ def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, pairs, tmp_pat
     )
     assert np.allclose(single, many, atol=1e-4)
     margins = np.array(many).reshape(-1, 2) @ [1, -1]
-    assert (margins > 0).mean() > 0.8  # mostly fitted pairs; a head that was not saved would give a half
+    assert (margins > 0).mean() > 0.8  # the fitted pairs; a head that was not saved would give a half
 
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward", dtype=torch.float32)
     assert plain.config.num_labels == 1

@@ -17,7 +17,6 @@ SCHEDULE = {
     "scheduler": "cosine",
     "weight_decay": 0.0,
     "max_grad_norm": 1.0,
-    "log_every": 1,
     "evaluate_every": 3,
     "max_tokens": 64,
 }
@@ -185,7 +184,7 @@ def test_rows_that_do_not_fit_are_left_out_and_counted_never_cut(tiny, runtime, 
     _, record = fit("lora", tiny, runtime, tmp_path, schedule=schedule)
     assert record["train_info"]["rows"] == sum(length < lengths[-1] for length in lengths) < len(ROWS)
     assert record["train_info"]["rows_too_long"] == len(ROWS) - record["train_info"]["rows"]
-    with pytest.raises(UserError, match="none of 8 rows fits in max_tokens = 8"):
+    with pytest.raises(UserError, match="none of 8 rows fits in train.max_tokens = 8"):
         fit("lora", tiny, runtime, tmp_path, schedule=Train(**SCHEDULE | {"max_tokens": 8}))
 
 
@@ -220,7 +219,7 @@ def test_dpo_starts_at_ln_2_with_its_start_as_reference(trained, tiny, tokenizer
     # The reference log-probabilities TRL will use are those of the supervised model, not of the bare base.
     supervised = model.load(tiny, device="cpu", dtype="float32", adapter=start)
     bare = model.load(tiny, device="cpu", dtype="float32")
-    pairs = [(prompt, answer) for prompt, *answers in dpo.tokenized(tokenizer, PAIRS) for answer in answers]
+    pairs = [(prompt, answer) for prompt, *answers in data.tokenized_pairs(tokenizer, PAIRS) for answer in answers]
     sums = [
         torch.tensor([float(r.sum()) for r in model.completion_logps(m, pairs, pad_id=0, max_tokens=512)])
         for m in (supervised, bare)
@@ -255,12 +254,14 @@ def test_dpo_starts_at_ln_2_with_its_start_as_reference(trained, tiny, tokenizer
     assert config["inference_mode"]
 
 
-def test_a_bent_reference_would_be_noticed(trained, tiny, tokenizer, runtime, tmp_path):
-    """The check above can fail: a reference of the bare base has other log-probabilities."""
-    start, *_ = trained["lora"]
-    adapted = model.load(tiny, device="cpu", dtype="float32", adapter=start)
-    pairs = data.tokenized(tokenizer, ROWS)
-    on = train.mean_nll(adapted, pairs, 0, 512)
-    with adapted.disable_adapter():
-        off = train.mean_nll(adapted, pairs, 0, 512)
-    assert abs(on - off) > 1e-2
+def test_a_module_the_model_does_not_have_is_one_line(tiny, runtime, tmp_path):
+    with pytest.raises(UserError, match="lora: .*nope") as raised:
+        fit("lora", tiny, runtime, tmp_path, settings=LORA.model_copy(update={"target_modules": ["nope"]}))
+    assert "\n" not in str(raised.value)
+
+
+def test_cuda_is_refused_where_there_is_none(tiny, runtime, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(UserError, match="no CUDA device"):
+        fit("lora", tiny, runtime.model_copy(update={"device": "cuda"}), tmp_path)

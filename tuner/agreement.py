@@ -3,8 +3,9 @@
 If an engine draws each token from the reference distribution p, the surprisal -log p(token) exceeds the entropy
 of p by zero on average, at every position, whatever came before. So the mean of (surprisal - entropy) over the
 engine's own pure samples (temperature 1, nothing cut off), both read from the torch reference in one forward
-pass, is an unbiased measure of what the engine does wrong, in nats a token, and needs no samples of the reference.
-Its variance at each position is estimated from the differences themselves.
+pass, says what the engine does wrong, in nats a token, and needs no samples of the reference. Its variance is
+estimated from the differences themselves. (The draw that ends a turn is not scored, which shifts the mean by
+far less than the tolerance.)
 """
 
 import math

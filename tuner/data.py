@@ -26,17 +26,29 @@ def tokenized(tokenizer, rows: list[dict]) -> list[tuple[list[int], list[int]]]:
     ]
 
 
+def tokenized_pairs(tokenizer, rows: list[dict]) -> list[tuple[list[int], list[int], list[int]]]:
+    """Return (prompt ids, chosen ids, rejected ids) of preference rows; each answer ends with the end of turn."""
+    return [
+        (
+            template.prompt_ids(tokenizer, row["prompt"]),
+            template.completion_ids(tokenizer, row["chosen"][0]["content"]),
+            template.completion_ids(tokenizer, row["rejected"][0]["content"]),
+        )
+        for row in rows
+    ]
+
+
 def labelled(prompt: list[int], completion: list[int]) -> dict:
     """Return input ids and labels of one row: the prompt is not learned, the completion and its end of turn are."""
     return {"input_ids": prompt + completion, "labels": [IGNORED] * len(prompt) + completion}
 
 
-def fitting(rows: list[tuple[list[int], ...]], max_tokens: int, what: str) -> list[tuple[list[int], ...]]:
+def fitting(rows: list[tuple[list[int], ...]], max_tokens: int, section: str) -> list[tuple[list[int], ...]]:
     """Return the rows whose prompt and longest answer fit in `max_tokens`; UserError when none does.
 
     A row is never cut: an answer without its end of turn would teach the model not to stop.
     """
     kept = [row for row in rows if len(row[0]) + max(map(len, row[1:])) <= max_tokens]
     if not kept:
-        raise UserError(f"{what}: none of {len(rows)} rows fits in max_tokens = {max_tokens}; raise it")
+        raise UserError(f"none of {len(rows)} rows fits in {section}.max_tokens = {max_tokens}; raise it")
     return kept

@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import PrinterCallback, set_seed
 from trl import DPOConfig, DPOTrainer
 
-from tuner import data, hardware, model, template
+from tuner import data, hardware, model
 from tuner.curve import COLUMNS, Curve
 from tuner.params import Dpo, Runtime
 from tuner.train import arguments_for, record, save
@@ -19,18 +19,6 @@ class PairTrainer(DPOTrainer):
 
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
-
-
-def tokenized(tokenizer, rows: list[dict]) -> list[tuple[list[int], list[int], list[int]]]:
-    """Return (prompt ids, chosen ids, rejected ids) of preference rows, each answer ending with the end of turn."""
-    return [
-        (
-            template.prompt_ids(tokenizer, row["prompt"]),
-            template.completion_ids(tokenizer, row["chosen"][0]["content"]),
-            template.completion_ids(tokenizer, row["rejected"][0]["content"]),
-        )
-        for row in rows
-    ]
 
 
 def trainer_for(
@@ -50,8 +38,8 @@ def trainer_for(
     """
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
-    train = data.fitting(tokenized(tokenizer, train_rows), settings.max_tokens, "preference train")
-    validation = data.fitting(tokenized(tokenizer, validation_rows), settings.max_tokens, "preference validation")
+    train = data.fitting(data.tokenized_pairs(tokenizer, train_rows), settings.max_tokens, "dpo")
+    validation = data.fitting(data.tokenized_pairs(tokenizer, validation_rows), settings.max_tokens, "dpo")
     set_seed(seed)
     policy = PeftModel.from_pretrained(model.load(student, device=device, dtype=dtype), start, is_trainable=True)
 
@@ -69,6 +57,7 @@ def trainer_for(
         precompute_ref_log_probs=True,
         disable_dropout=True,
     )
+    started = time.monotonic()
     trainer = PairTrainer(
         model=policy,
         args=arguments,
@@ -77,6 +66,7 @@ def trainer_for(
         processing_class=tokenizer,
         callbacks=[curve],
     )
+    curve.seconds = time.monotonic() - started  # the reference's log-probabilities are part of the cost
     trainer.remove_callback(PrinterCallback)
     supervised = sum(len(chosen) + len(rejected) for _, chosen, rejected in train) * settings.epochs
     counts = {

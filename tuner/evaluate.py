@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuner import agent, data, dpo, hardware, instruction_following, knowledge, model, template
+from tuner import agent, data, hardware, instruction_following, knowledge, model, template
 from tuner.engine import TransformersEngine
 from tuner.params import Evaluate, Runtime, Sampling
 
@@ -27,6 +27,9 @@ def rows(
     and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent".
     `progress(name)` returns a wrapper that shows a bar of that name.
     """
+    asked = instruction_following.items(settings.instruction_following, seed)
+    asked += agent.items(settings.agent_per_axis, seed)
+    chosen = knowledge.items(settings.knowledge, seed)
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device=device, dtype=dtype, adapter=adapter)
@@ -36,12 +39,10 @@ def rows(
     def logps(pairs, name):
         return [float(row.sum()) for row in model.completion_logps(loaded, pairs, progress=progress(name), **scoring)]
 
-    asked = instruction_following.items(settings.instruction_following, seed)
-    asked += agent.items(settings.agent_per_axis, seed)
     return [
         *_loss(tokenizer, validation_rows, logps),
         *_preference(tokenizer, pair_rows, logps),
-        *_knowledge(tokenizer, knowledge.items(settings.knowledge, seed), logps),
+        *_knowledge(tokenizer, chosen, logps),
         *_generated(tokenizer, asked, engine, progress),
     ]
 
@@ -55,7 +56,7 @@ def _loss(tokenizer, validation_rows, logps) -> list[dict]:
 
 
 def _preference(tokenizer, pair_rows, logps) -> list[dict]:
-    tokenized = dpo.tokenized(tokenizer, pair_rows)
+    tokenized = data.tokenized_pairs(tokenizer, pair_rows)
     both = [(prompt, answer) for prompt, *answers in tokenized for answer in answers]
     found = logps(both, "preference pairs")
     return [
@@ -94,6 +95,9 @@ def _knowledge(tokenizer, items, logps) -> list[dict]:
                 "id": item["id"],
                 "suite": "knowledge",
                 "axis": item["axis"],
+                "question": item["question"],
+                "choices": item["choices"],
+                "answer": item["answer"],
                 "logps": logps_of_item,
                 "correct": best == item["answer"],
             }
@@ -117,7 +121,8 @@ def _generated(tokenizer, items, engine, progress) -> list[dict]:
     answered = []
     for item, text in zip(items, reply(items, "answers"), strict=True):
         verdict = CHECKS[item["suite"]](item, text)
-        answered.append({"id": item["id"], "suite": item["suite"], "axis": item["axis"], "reply": text, **verdict})
+        kept = {name: item[name] for name in ("id", "suite", "axis", "messages", "reference")}
+        answered.append({**kept, "reply": text, **verdict})
     again = []
     for item, row in zip(items, answered, strict=True):
         if row["axis"] == "feedback":

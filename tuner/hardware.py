@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from tuner.errors import UserError
+
 PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "openvino-genai", "scikit-learn", "dvc")
 
 
@@ -19,6 +21,8 @@ def choose(device: str, dtype: str) -> tuple[str, str]:
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("runtime.device is cuda, and torch finds no CUDA device here; use auto or cpu")
     if dtype == "auto":
         dtype = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
     return device, dtype

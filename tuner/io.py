@@ -45,6 +45,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         temporary = folder / path.name
@@ -127,7 +129,8 @@ def scratch(root: str | Path, name: str, key: str) -> Iterator[Path]:
     """Yield `root/name/key`, the place where a long stage keeps unfinished work, locked against a second run.
 
     DVC deletes a stage's outputs before it starts, so work that should survive an interrupt lives here, under
-    a key that changes with everything that changes the result. Older keys of the same name are removed. The
+    a key that changes with everything that changes the result. It is removed when the block ends without an error:
+    whoever runs a finished stage again wants it run. Other keys of the same name are removed at the start. The
     lock matters because `kill` on `dvc` leaves the stage itself running (DVC does not pass SIGTERM on).
     """
     parent = Path(root) / name
@@ -143,3 +146,4 @@ def scratch(root: str | Path, name: str, key: str) -> Iterator[Path]:
                 shutil.rmtree(other)
         folder.mkdir(exist_ok=True)
         yield folder
+        shutil.rmtree(folder)

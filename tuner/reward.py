@@ -24,37 +24,50 @@ KINDS = ("mismatched", "truncated", "repeated", "hot", "refusal")
 REFUSALS = (
     "I'm sorry, but I can't help with that.",
     "As an AI language model, I am not able to answer this request.",
-    "I cannot assist with that. Please ask something else.",
     "I don't know.",
     "Sorry, I don't have enough information to answer your question.",
+    "Unfortunately, this is not something I can do.",
+)
+# For the held-out prompts, so that a refusal is not known by its words.
+OTHER_REFUSALS = (
+    "I cannot assist with that. Please ask something else.",
+    "I'm unable to provide an answer to this.",
+    "I have no information about that, sorry.",
 )
 
 
-def contrasts(rows: list[dict], engine, *, sampling: Sampling, seed: int) -> list[dict]:
-    """Return pairs {"id", "kind", "prompt", "chosen", "rejected"} of texts: each row's answer against spoiled ones.
+def split(rows: list[dict], validation_share: float, seed: int) -> tuple[list[dict], list[dict]]:
+    """Return (rows to fit on, rows held out); at least two on each side, since answers are swapped within a side."""
+    if len(rows) < 4:
+        raise UserError(f"the reward needs at least 4 train rows, found {len(rows)}; generate more")
+    order = sorted(rows, key=lambda row: row_seed(seed, "reward", row["id"]))
+    held_out = min(max(2, round(len(rows) * validation_share)), len(rows) - 2)
+    return order[held_out:], order[:held_out]
+
+
+def contrasts(rows: list[dict], engine, *, refusals: tuple[str, ...], sampling: Sampling, seed: int) -> list[dict]:
+    """Return pairs {"kind", "prompt", "chosen", "rejected"} of texts: each row's answer against spoiled ones.
 
     Rows are prompt / completion rows. The kinds: another row's answer, the answer cut in the middle, a sentence of it
-    said again and again, an answer drawn with `sampling` (too hot), a refusal.
+    said again and again, an answer drawn with `sampling` (too hot), one of `refusals`.
     """
     seeds = [row_seed(seed, "hot", row["id"]) for row in rows]
     hot = engine.sample([template.prompt_ids(engine.tokenizer, row["prompt"]) for row in rows], seeds, sampling)
     texts = [(row["prompt"][0]["content"], row["completion"][0]["content"]) for row in rows]
     pairs = []
-    for number, row in enumerate(rows):
-        rng = random.Random(row_seed(seed, "contrast", row["id"]))
-        prompt, good = texts[number]
+    for number, (prompt, good) in enumerate(texts):
+        rng = random.Random(row_seed(seed, "contrast", rows[number]["id"]))
         _, other = texts[(number + 1 + rng.randrange(len(rows) - 1)) % len(rows)]
         spoiled = {
             "mismatched": other,
             "truncated": truncate(good, rng),
             "repeated": repeat(good, rng),
             "hot": engine.tokenizer.decode(hot[number].ids).strip(),
-            "refusal": rng.choice(REFUSALS),
+            "refusal": rng.choice(refusals),
         }
         for kind in KINDS:
             if spoiled[kind] and spoiled[kind] != good:
-                texts_of_pair = {"prompt": prompt, "chosen": good, "rejected": spoiled[kind]}
-                pairs.append({"id": row["id"], "kind": kind, **texts_of_pair})
+                pairs.append({"kind": kind, "prompt": prompt, "chosen": good, "rejected": spoiled[kind]})
     return pairs
 
 
@@ -67,10 +80,12 @@ def truncate(text: str, rng: random.Random) -> str:
 
 def repeat(text: str, rng: random.Random) -> str:
     """Return a text in which one of its sentences is said again two to four times, where it stood."""
-    sentences = re.split(r"(?<=[.!?\n])\s+", text)
-    place = rng.randrange(len(sentences))
-    again = [sentences[place]] * rng.randint(2, 4)
-    return " ".join([*sentences[: place + 1], *again, *sentences[place + 1 :]])
+    # Sentences at even places, the white space behind them at odd ones: line breaks stay.
+    pieces = re.split(r"((?<=[.!?\n])\s+)", text)
+    place = 2 * rng.randrange((len(pieces) + 1) // 2)
+    space = pieces[place + 1] if place + 1 < len(pieces) else " "
+    again = (space + pieces[place]) * rng.randint(2, 4)
+    return "".join([*pieces[: place + 1], again, *pieces[place + 1 :]])
 
 
 def conversation_ids(tokenizer, prompt: str, answer: str) -> list[int]:
@@ -82,50 +97,46 @@ def conversation_ids(tokenizer, prompt: str, answer: str) -> list[int]:
 def fit(
     base: Path,
     pairs: list[dict],
+    held_out: list[dict],
     *,
     regularization: float,
-    validation_share: float,
-    seed: int,
     device: str,
     dtype: str,
     max_tokens: int,
     destination: Path,
     progress: Callable[[Iterable], Iterable],
 ) -> list[dict]:
-    """Fit the head on contrast pairs, write the checkpoint, return held-out accuracy {"kind", "accuracy", "pairs"}.
+    """Fit the head on `pairs`, write the checkpoint, return rows {"kind", "accuracy", "pairs"} on `held_out`.
 
     Bradley-Terry: P(chosen over rejected) = sigmoid(w . (h_chosen - h_rejected)), h the final hidden state at an
-    exchange's last token; so w is a logistic regression without intercept on differences. Whole prompts are
-    held out, never pairs of a prompt that was fitted.
+    exchange's last token; so w is a logistic regression without intercept on differences.
     """
     tokenizer = model.load_tokenizer(base)
     classifier = AutoModelForSequenceClassification.from_pretrained(
         base, num_labels=1, dtype=getattr(torch, dtype), pad_token_id=tokenizer.pad_token_id
     ).to(device)
-    texts = list(dict.fromkeys((pair["prompt"], pair[side]) for pair in pairs for side in ("chosen", "rejected")))
+    both = [*pairs, *held_out]
+    texts = list(dict.fromkeys((pair["prompt"], pair[side]) for pair in both for side in ("chosen", "rejected")))
     ids = [conversation_ids(tokenizer, *text) for text in texts]
     states = model.last_hidden_states(
         classifier, ids, pad_id=tokenizer.pad_token_id, max_tokens=max_tokens, progress=progress
     ).numpy()
     of_text = dict(zip(texts, states, strict=True))
-    differences = np.stack(
-        [of_text[pair["prompt"], pair["chosen"]] - of_text[pair["prompt"], pair["rejected"]] for pair in pairs]
-    )
-    prompts = sorted({pair["id"] for pair in pairs})
-    random.Random(row_seed(seed, "reward")).shuffle(prompts)
-    held_out = set(prompts[: max(1, round(len(prompts) * validation_share))])
-    fitted = np.array([pair["id"] not in held_out for pair in pairs])
-    weights = bradley_terry(differences[fitted], regularization)
+
+    def differences(found: list[dict]) -> np.ndarray:
+        return np.stack([of_text[p["prompt"], p["chosen"]] - of_text[p["prompt"], p["rejected"]] for p in found])
+
+    weights = bradley_terry(differences(pairs), regularization)
     with torch.no_grad():
         classifier.score.weight.copy_(torch.from_numpy(weights)[None])
     classifier.to(torch.float16 if dtype == "float32" else getattr(torch, dtype)).save_pretrained(destination)
     tokenizer.save_pretrained(destination)
-    right = differences @ weights > 0
-    kinds = [pair["kind"] for pair in pairs]
+    right = differences(held_out) @ weights > 0
+    kinds = [pair["kind"] for pair in held_out]
     return [
         {"kind": kind, "accuracy": round(float(np.mean(of_kind)), 4), "pairs": len(of_kind)}
         for kind in ("all", *KINDS)
-        if len(of_kind := [r for r, k, f in zip(right, kinds, fitted, strict=True) if not f and kind in ("all", k)])
+        if len(of_kind := [r for r, k in zip(right, kinds, strict=True) if kind in ("all", k)])
     ]
 
 

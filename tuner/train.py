@@ -11,6 +11,7 @@ from trl import SFTConfig, SFTTrainer
 
 from tuner import data, hardware, io, model
 from tuner.curve import Curve
+from tuner.errors import UserError
 from tuner.params import Lora, PromptTuning, Runtime, Schedule, Train
 
 
@@ -57,9 +58,13 @@ def fit(
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
     pairs = data.fitting(data.tokenized(tokenizer, train_rows), schedule.max_tokens, "train")
-    validation = data.fitting(data.tokenized(tokenizer, validation_rows), schedule.max_tokens, "validation")
+    validation = data.fitting(data.tokenized(tokenizer, validation_rows), schedule.max_tokens, "train")
     set_seed(seed)
-    adapted = get_peft_model(model.load(student, device=device, dtype=dtype), adapter_config(method, settings, student))
+    student_model = model.load(student, device=device, dtype=dtype)
+    try:
+        adapted = get_peft_model(student_model, adapter_config(method, settings, student))
+    except ValueError as error:  # PEFT's word on target_modules the model does not have
+        raise UserError(f"{method}: {str(error).splitlines()[0]}") from None
 
     def evaluate() -> dict:
         return {"loss": mean_nll(adapted, validation, tokenizer.pad_token_id, runtime.forward_tokens)}
@@ -112,7 +117,7 @@ def arguments_for(
         "optim": "adamw_torch",
         "weight_decay": schedule.weight_decay,
         "max_grad_norm": schedule.max_grad_norm,
-        "logging_steps": schedule.log_every,
+        "logging_steps": 1,
         "logging_nan_inf_filter": False,
         "seed": seed,
         "data_seed": seed,
@@ -135,7 +140,9 @@ def save(adapted, destination: Path) -> None:
 
 def record(adapted, adapter: Path, curve: Curve, counts: dict, started: float, device: str, dtype: str) -> dict:
     """Return a run's record in the shape of PEFT's method comparison (run_info, train_info, meta_info)."""
-    trainable, total = adapted.get_nb_trainable_parameters()
+    trainable, _ = adapted.get_nb_trainable_parameters()
+    # Without DPO's frozen copy of the adapter it starts from.
+    total = sum(weight.numel() for name, weight in adapted.named_parameters() if ".ref." not in name)
     losses = [row["loss"] for row in curve.training]
     window = losses[-max(1, len(losses) // 10) :]
     weights = adapter / "adapter_model.safetensors"

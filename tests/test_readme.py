@@ -1,0 +1,55 @@
+"""README against the repository: its tables are the committed metrics, and what it names exists."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text()
+
+spec = importlib.util.spec_from_file_location("readme", ROOT / "docs/readme.py")
+readme = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(readme)
+
+
+def test_the_generated_blocks_show_the_committed_metrics():
+    assert readme.filled(TEXT, ROOT) == TEXT, "run `make readme`"
+
+
+def test_a_stale_block_would_be_noticed():
+    block = re.search(r"<!-- generated: results -->\n(.+?)<!-- end -->", TEXT, re.S)[1]
+    number = re.search(r"\d\.\d{3}", block)[0]
+    assert readme.filled(TEXT.replace(number, "9.999"), ROOT) == TEXT
+
+
+def test_every_stage_is_described():
+    from ruamel.yaml import YAML
+
+    stages = set(YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"])
+    described = {name.strip() for row in re.findall(r"^\| ([a-z_, ]+) \|", TEXT, re.M) for name in row.split(",")}
+    assert {name for name in stages if not name.startswith("evaluate_")} <= described
+
+
+@pytest.mark.parametrize(
+    "path", sorted(set(re.findall(r"\]\((?!http)([^)#]+)\)|`((?:tuner|stages|docs)/[\w./]+)`", TEXT)))
+)
+def test_every_file_it_names_exists(path):
+    assert (ROOT / "".join(path)).exists()
+
+
+def test_every_make_target_it_names_exists():
+    targets = set(re.findall(r"^([a-z][a-z ]*):", (ROOT / "Makefile").read_text(), re.M))
+    known = {name for target in targets for name in target.split()}
+    assert set(re.findall(r"\bmake ([a-z]+)", TEXT)) - {"the"} <= known
+
+
+def test_every_parameter_it_sets_exists():
+    from tuner import params
+
+    values = params.load(ROOT / "params.yaml").model_dump()
+    for key in re.findall(r"-S '?([a-z_.]+)=", TEXT):
+        value = values
+        for part in key.split("."):
+            value = value[part]
