@@ -62,7 +62,7 @@ def tiny_params(model: Path) -> dict:
     sampling = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 60}
     source = {"source": "directory", "path": str(model), "sha256": base.weights_sha256(model), "license": "mit"}
     values |= {"models": {"tiny": source}, "generator": "tiny", "student": "tiny", "methods": ["lora", "prompt_tuning"]}
-    values["generate"] |= {"rows": 128, "instruction": sampling, "response": sampling}
+    values["generate"] |= {"rows": 384, "instruction": sampling, "response": sampling}
     values["filter"] |= {
         "language": None,
         "max_repeated_ngram_share": 1.0,
@@ -119,7 +119,7 @@ def test_nothing_is_lost_on_the_way(project):
 
     counts = json.loads((project / "metrics/filter.json").read_text())
     kept, dropped = rows("filtered/kept.jsonl"), rows("filtered/dropped.jsonl")
-    assert counts["in"] == len(rows("raw.jsonl")) == 128
+    assert counts["in"] == len(rows("raw.jsonl")) == 384
     assert (counts["kept"], counts["dropped"]) == (len(kept), len(dropped))
     assert all(row["reason"] for row in dropped)
     train, validation = rows("sft/train.jsonl"), rows("sft/validation.jsonl")
