@@ -6,12 +6,16 @@ import torch
 from transformers import GenerationConfig
 
 from tuner import agreement, engine, io, model, template
-from tuner.engine import SeededSampler, TransformersEngine
+from tuner.engine import TransformersEngine, draw
 from tuner.errors import UserError
 from tuner.params import Sampling
 
 GREEDY = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=12)
 PURE = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=12)
+
+
+def changed(**values):
+    return PURE.model_copy(update=values)
 
 
 @pytest.fixture
@@ -27,20 +31,37 @@ def prompts(tokenizer):
 
 def test_a_row_is_the_same_whatever_its_batch(loaded, tokenizer, prompts):
     seeds = list(range(len(prompts)))
-    together = TransformersEngine(loaded, tokenizer, rows=8).sample(prompts, seeds, PURE)
-    alone = TransformersEngine(loaded, tokenizer, rows=1).sample(prompts, seeds, PURE)
-    backwards = TransformersEngine(loaded, tokenizer, rows=2).sample(prompts[::-1], seeds[::-1], PURE)
+    together = TransformersEngine(loaded, tokenizer, rows=8).sample(prompts, seeds, [PURE] * len(seeds))
+    alone = TransformersEngine(loaded, tokenizer, rows=1).sample(prompts, seeds, [PURE] * len(seeds))
+    backwards = TransformersEngine(loaded, tokenizer, rows=2).sample(prompts[::-1], seeds[::-1], [PURE] * len(seeds))
     assert together == alone == backwards[::-1]
 
 
+def test_rows_that_enter_as_others_finish_are_what_they_are_alone(loaded, tokenizer, prompts):
+    many, seeds = prompts * 12, list(range(60))
+    settings = [(PURE, GREEDY, changed(top_p=0.8, max_new_tokens=5), changed(max_new_tokens=40))[n % 4] for n in seeds]
+    alone = [TransformersEngine(loaded, tokenizer, rows=1).sample([many[n]], [n], [settings[n]])[0] for n in seeds]
+    together = TransformersEngine(loaded, tokenizer, rows=5).sample(many, seeds, settings)
+    assert together == alone
+    assert len({len(sample.ids) for sample in together}) > 5  # they did finish at different times
+
+
+def test_the_bar_counts_every_row(sampler, prompts):
+    counted = []
+    sampler.sample(prompts, [0] * 5, [PURE] * 5, lambda rows: (counted.append(row) or row for row in rows))
+    assert counted == list(range(5))
+
+
 def test_another_seed_gives_another_sample(sampler, prompts):
-    one, two = (sampler.sample([prompts[0]] * 4, seeds, PURE) for seeds in ([1, 2, 3, 4], [5, 6, 7, 8]))
+    one, two = (sampler.sample([prompts[0]] * 4, seeds, [PURE] * len(seeds)) for seeds in ([1, 2, 3, 4], [5, 6, 7, 8]))
     assert one != two
     assert len({tuple(sample.ids) for sample in one}) > 1
 
 
 def test_greedy_decoding_is_the_librarys(sampler, loaded, prompts):
-    for prompt, sample in zip(prompts, sampler.sample(prompts, [0] * len(prompts), GREEDY), strict=True):
+    for prompt, sample in zip(
+        prompts, sampler.sample(prompts, [0] * len(prompts), [GREEDY] * len(prompts)), strict=True
+    ):
         config = GenerationConfig(max_new_tokens=12, do_sample=False, eos_token_id=sampler.stop_ids, pad_token_id=0)
         written = loaded.generate(torch.tensor([prompt]), generation_config=config)[0, len(prompt) :].tolist()
         assert sample.ids == [token for token in written if token not in sampler.stop_ids]
@@ -52,12 +73,12 @@ def test_a_checkpoints_own_sampling_defaults_are_not_used(tiny, tokenizer, promp
     file.write_text(json.dumps(json.loads(file.read_text()) | {"repetition_penalty": 5.0, "min_new_tokens": 12}))
     other = TransformersEngine(model.load(folder, device="cpu", dtype="float32"), tokenizer, rows=8)
     for settings in (GREEDY, PURE):
-        wanted = sampler.sample(prompts, list(range(5)), settings)
-        assert other.sample(prompts, list(range(5)), settings) == wanted
+        wanted = sampler.sample(prompts, list(range(5)), [settings] * 5)
+        assert other.sample(prompts, list(range(5)), [settings] * 5) == wanted
 
 
 def test_a_sample_stops_at_the_end_of_turn_or_at_its_limit(sampler, prompts):
-    many = sampler.sample([prompts[0]] * 64, list(range(64)), PURE.model_copy(update={"max_new_tokens": 40}))
+    many = sampler.sample([prompts[0]] * 64, list(range(64)), [changed(max_new_tokens=40)] * 64)
     assert {sample.finish for sample in many} == {"stop", "length"}
     for sample in many:
         assert (len(sample.ids) == 40) == (sample.finish == "length")
@@ -65,37 +86,53 @@ def test_a_sample_stops_at_the_end_of_turn_or_at_its_limit(sampler, prompts):
 
 
 def test_limits_can_differ_by_row(sampler, prompts):
-    found = sampler.sample(prompts, [3] * len(prompts), PURE, max_new_tokens=[1, 2, 3, 4, 5])
+    found = sampler.sample(prompts, [3] * len(prompts), [changed(max_new_tokens=n) for n in (1, 2, 3, 4, 5)])
     assert all(len(sample.ids) <= limit for sample, limit in zip(found, [1, 2, 3, 4, 5], strict=True))
-    whole = sampler.sample(prompts, [3] * len(prompts), PURE)
+    whole = sampler.sample(prompts, [3] * len(prompts), [PURE] * len(prompts))
     assert all(long.ids[: len(short.ids)] == short.ids for long, short in zip(whole, found, strict=True))
 
 
 def draws(sampling, logits, count=4000):
-    sampler = SeededSampler(list(range(count)), sampling, pad_id=0)
-    ids = torch.zeros((count, 1), dtype=torch.long)
-    return sampler(ids, torch.tensor([logits]).repeat(count, 1)).argmax(-1)
+    generators = [torch.Generator().manual_seed(seed) for seed in range(count)]
+    return torch.tensor(draw(torch.tensor([logits]).repeat(count, 1), [sampling] * count, generators, [[]] * count))
 
 
 def test_draws_follow_the_softmax_at_the_temperature():
     logits = [0.0, 1.0, 2.0, 3.0]
     for temperature in (0.5, 1.0, 2.0):
-        found = draws(PURE.model_copy(update={"temperature": temperature}), logits).bincount(minlength=4) / 4000
+        found = draws(changed(temperature=temperature), logits).bincount(minlength=4) / 4000
         wanted = (torch.tensor(logits) / temperature).softmax(-1)
         assert torch.allclose(found, wanted, atol=0.03)  # four standard errors of a share of 4000
 
 
 def test_top_k_and_top_p_cut_what_they_say():
     logits = [0.0, 1.0, 2.0, 3.0]  # softmax 0.03, 0.09, 0.24, 0.64
-    assert set(draws(PURE.model_copy(update={"top_k": 2}), logits).tolist()) == {2, 3}
-    assert set(draws(PURE.model_copy(update={"top_p": 0.6}), logits).tolist()) == {3}
-    assert set(draws(PURE.model_copy(update={"top_p": 0.7}), logits).tolist()) == {2, 3}
+    assert set(draws(changed(top_k=2), logits).tolist()) == {2, 3}
+    assert set(draws(changed(top_p=0.6), logits).tolist()) == {3}
+    assert set(draws(changed(top_p=0.7), logits).tolist()) == {2, 3}
+    assert set(draws(changed(top_k=2, top_p=0.95), logits).tolist()) == {2, 3}
 
 
-def test_the_repetition_penalty_lowers_what_was_said_and_spares_padding():
-    sampler = SeededSampler([0], GREEDY.model_copy(update={"repetition_penalty": 2.0}), pad_id=0)
-    found = sampler(torch.tensor([[0, 1, 2]]), torch.tensor([[4.0, 4.0, -4.0, 4.0]]))
-    assert found.tolist() == [[4.0, 2.0, -8.0, 4.0]]
+def test_a_nucleus_wider_than_the_first_look_is_found():
+    logits = [0.001 * n for n in range(2000)]  # nearly even: 0.9 of the mass needs some 1700 tokens
+    found = draws(changed(top_p=0.9), logits)
+    shares = torch.tensor(logits).softmax(-1).flip(0).cumsum(0)
+    outside = 2000 - int((shares < 0.9).sum()) - 1
+    assert found.min() >= outside and found.min() < outside + 20
+
+
+def test_rows_of_one_batch_keep_their_own_settings():
+    scores = torch.tensor([[0.0, 1.0, 2.0, 3.0]]).repeat(3000, 1)
+    settings = [GREEDY, changed(top_k=2), PURE] * 1000
+    generators = [torch.Generator().manual_seed(seed) for seed in range(3000)]
+    found = torch.tensor(draw(scores.clone(), settings, generators, [[]] * 3000)).reshape(1000, 3)
+    assert [set(column.tolist()) for column in found.T] == [{3}, {2, 3}, {0, 1, 2, 3}]
+
+
+def test_the_repetition_penalty_lowers_what_was_said():
+    scores = torch.tensor([[4.0, 4.0, -4.0, 4.0]])
+    draw(scores, [GREEDY.model_copy(update={"repetition_penalty": 2.0})], [None], [[1, 2, 1]])
+    assert scores.tolist() == [[4.0, 2.0, -8.0, 4.0]]
 
 
 def test_log_probabilities_do_not_depend_on_batch_or_padding(loaded, tokenizer, prompts):

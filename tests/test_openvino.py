@@ -46,10 +46,10 @@ def test_the_checkpoint_is_the_real_model(fetched):
     sampler = OpenVinoEngine(folder / engine.GGUF, tokenizer, cache_gigabytes=1)
     prompt = template.prompt_ids(tokenizer, [{"role": "user", "content": "What is the capital of France?"}])
     greedy = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=20)
-    (answer,) = sampler.sample([prompt], [0], greedy)
+    (answer,) = sampler.sample([prompt], [0], [greedy])
     assert "Paris" in tokenizer.decode(answer.ids) and answer.finish == "stop"
     hot = greedy.model_copy(update={"temperature": 1.0, "top_k": 50})
-    batches = [sampler.sample([prompt] * 8, list(range(8)), hot) for _ in range(2)]
+    batches = [sampler.sample([prompt] * 8, list(range(8)), [hot] * 8) for _ in range(2)]
     assert batches[0] == batches[1]
     assert len({tuple(sample.ids) for sample in batches[0]}) > 1
 
@@ -61,8 +61,8 @@ def test_a_batch_is_the_same_in_a_fresh_engine_and_after_others(fetched):
     prompts = [template.prompt_ids(tokenizer, [{"role": "user", "content": text}]) for text in base.PROBES] * 4
     hot = Sampling(temperature=1.0, top_k=50, top_p=1.0, repetition_penalty=1.0, max_new_tokens=24)
     seeds = list(range(100, 100 + len(prompts)))
-    cold = OpenVinoEngine(folder / engine.GGUF, tokenizer, cache_gigabytes=1).sample(prompts, seeds, hot)
+    cold = OpenVinoEngine(folder / engine.GGUF, tokenizer, cache_gigabytes=1).sample(prompts, seeds, [hot] * len(seeds))
     warm = OpenVinoEngine(folder / engine.GGUF, tokenizer, cache_gigabytes=1)
-    warm.sample([template.pre_query_ids(tokenizer)] * 16, list(range(16)), hot)
-    warm.sample(prompts[:5], list(range(5)), hot)
-    assert warm.sample(prompts, seeds, hot) == cold
+    warm.sample([template.pre_query_ids(tokenizer)] * 16, list(range(16)), [hot] * 16)
+    warm.sample(prompts[:5], list(range(5)), [hot] * 5)
+    assert warm.sample(prompts, seeds, [hot] * len(seeds)) == cold

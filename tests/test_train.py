@@ -151,7 +151,9 @@ def test_an_adapters_samples_do_not_depend_on_padding_or_cache(trained, tiny, to
     adapted = model.load(tiny, device="cpu", dtype="float32", adapter=folder)
     prompts = [template.prompt_ids(tokenizer, [{"role": "user", "content": "tell" + " a story" * n}]) for n in range(4)]
     pure = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=10)
-    many, single = (TransformersEngine(adapted, tokenizer, rows).sample(prompts, [1, 2, 3, 4], pure) for rows in (4, 1))
+    many, single = (
+        TransformersEngine(adapted, tokenizer, rows).sample(prompts, [1, 2, 3, 4], [pure] * 4) for rows in (4, 1)
+    )
     assert many == single
     greedy = [
         adapted.generate(

@@ -28,7 +28,7 @@ def measure(engine, reference, prompts: list[list[int]], *, max_tokens: int, tok
     """
     pure = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=tokens)
     greedy = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=tokens)
-    samples = engine.sample(prompts, list(range(len(prompts))), pure)
+    samples = engine.sample(prompts, list(range(len(prompts))), [pure] * len(prompts))
     pairs = [(prompt, sample.ids) for prompt, sample in zip(prompts, samples, strict=True) if sample.ids]
     scored = model.completion_logps(
         reference, pairs, pad_id=engine.tokenizer.pad_token_id, max_tokens=max_tokens, entropy=True
@@ -36,8 +36,8 @@ def measure(engine, reference, prompts: list[list[int]], *, max_tokens: int, tok
     excess = torch.cat([-logps - entropies for logps, entropies in scored])
     half = 1.96 * float(excess.std()) / math.sqrt(len(excess))
     few = [list(prompt) for prompt in sorted({tuple(prompt) for prompt in prompts})]
-    wanted = TransformersEngine(reference, engine.tokenizer, len(few)).sample(few, [0] * len(few), greedy)
-    found = engine.sample(few, [0] * len(few), greedy)
+    wanted = TransformersEngine(reference, engine.tokenizer, len(few)).sample(few, [0] * len(few), [greedy] * len(few))
+    found = engine.sample(few, [0] * len(few), [greedy] * len(few))
     shares = [_common(a.ids, b.ids) for a, b in zip(wanted, found, strict=True)]
     result = {
         "tokens": len(excess),

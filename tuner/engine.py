@@ -12,9 +12,9 @@ import numpy as np
 import openvino
 import openvino_genai as genai
 import torch
-from transformers import GenerationConfig, LogitsProcessorList
 
 from tuner import hardware, io, model, template
+from tuner.cache import RoomyCache, joined_masks
 from tuner.errors import UserError
 from tuner.params import Runtime, Sampling
 
@@ -65,91 +65,133 @@ def require_agreement(folder: str | Path) -> None:
 
 
 class TransformersEngine:
-    """`generate` with a sampler of our own: a row's draws come from its own seed, whatever batch it is in."""
+    """Any model, any adapter, CPU or GPU. Rows enter as others finish; a row's draws come from its own seed."""
+
+    name = "transformers"
 
     def __init__(self, loaded_model, tokenizer, rows: int):
         self.model, self.tokenizer, self.rows = loaded_model, tokenizer, rows
         self.pad_id, self.stop_ids = tokenizer.pad_token_id, template.stop_ids(tokenizer)
 
+    @torch.inference_mode()
     def sample(
         self,
         prompts: list[list[int]],
         seeds: list[int],
-        sampling: Sampling,
-        progress: Callable[[Iterable], Iterable] = iter,
-        max_new_tokens: list[int] | None = None,
+        samplings: list[Sampling],
+        progress: Callable[..., Iterable] = iter,
     ) -> list[Sample]:
-        """Return one sample a prompt, in the order of the prompts. `max_new_tokens` may be lowered row by row."""
-        limits = max_new_tokens or [sampling.max_new_tokens] * len(prompts)
-        # Rows of equal limits and similar lengths go together: little padding, and few rows that wait for others.
-        order = sorted(range(len(prompts)), key=lambda row: (-limits[row], -len(prompts[row]), row))
-        plan = [order[start : start + self.rows] for start in range(0, len(order), self.rows)]
-        samples: list = [None] * len(prompts)
-        for batch in progress(plan):
-            module, inputs = model.left_padded(self.model, [prompts[row] for row in batch], self.pad_id)
-            sampler = SeededSampler([seeds[row] for row in batch], sampling, self.pad_id)
-            # A complete configuration: nothing is left to the library's or the checkpoint's own defaults.
-            config = GenerationConfig(
-                max_new_tokens=limits[batch[0]],
-                do_sample=False,
-                eos_token_id=self.stop_ids,
-                pad_token_id=self.pad_id,
+        """Return one sample a prompt, in the order of the prompts; each row has a seed and a sampling of its own."""
+        # Long answers first, and similar prompts together: few rows are left when the last of them finish.
+        order = sorted(range(len(prompts)), key=lambda row: (-samplings[row].max_new_tokens, -len(prompts[row]), row))
+        written: list[list[int]] = [[] for _ in prompts]
+        finish = ["length"] * len(prompts)
+        finished = iter(progress(range(len(prompts))))
+        generators = {}
+        live: list[int] = []
+        cache = mask = logits = None
+        while order or live:
+            free = self.rows - len(live)
+            if order and (not live or 4 * free >= self.rows):  # seldom: each time the whole cache is copied
+                entering, order = order[:free], order[free:]
+                generators |= {row: torch.Generator().manual_seed(seeds[row]) for row in entering}
+                module, new_cache, new_mask, new_logits = self._read([prompts[row] for row in entering])
+                if live:
+                    cache.join(new_cache)
+                    mask, logits = joined_masks(mask, new_mask), torch.cat([logits, new_logits])
+                else:
+                    cache, mask, logits = new_cache, new_mask, new_logits
+                live = live + entering
+            seen = [prompts[row] + written[row] for row in live]
+            drawn = draw(logits, [samplings[row] for row in live], [generators[row] for row in live], seen)
+            going = []
+            for place, (row, token) in enumerate(zip(live, drawn, strict=True)):
+                if token in self.stop_ids:
+                    finish[row] = "stop"
+                else:
+                    written[row].append(token)
+                    if len(written[row]) < samplings[row].max_new_tokens:
+                        going.append(place)
+            for _ in range(len(live) - len(going)):
+                next(finished)
+            if len(going) < len(live):
+                live = [live[place] for place in going]
+                if not live:
+                    continue
+                mask = mask[going]
+                cut = int(mask.argmax(dim=1).min())
+                mask = mask[:, cut:]
+                cache.select(going, cut)
+            mask = torch.cat([mask, mask.new_ones(len(live), 1)], dim=1)
+            logits = module(
+                input_ids=torch.tensor([[written[row][-1]] for row in live], device=mask.device),
+                attention_mask=mask,
+                position_ids=mask.sum(1, keepdim=True) - 1,
+                past_key_values=cache,
                 use_cache=True,
-            )
-            with torch.inference_mode():
-                output = module.generate(
-                    **inputs, generation_config=config, logits_processor=LogitsProcessorList([sampler])
-                )
-            written = output if "inputs_embeds" in inputs else output[:, inputs["input_ids"].shape[1] :]
-            for row, ids in zip(batch, written.tolist(), strict=True):
-                samples[row] = self._cut(ids[: limits[row]])
-        return samples
+                logits_to_keep=1,
+            ).logits[:, -1]
+        next(finished, None)  # lets the bar end
+        return [Sample(ids, end) for ids, end in zip(written, finish, strict=True)]
 
-    def _cut(self, ids: list[int]) -> Sample:
-        end = next((place for place, token in enumerate(ids) if token in self.stop_ids), None)
-        return Sample(ids, "length") if end is None else Sample(ids[:end], "stop")
+    def _read(self, prompts: list[list[int]]):
+        """Return the module that goes on with these prompts, its cache and mask, and the logits of what comes next."""
+        module, inputs = model.left_padded(self.model, prompts, self.pad_id)
+        cache, mask = RoomyCache(), inputs["attention_mask"]
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        output = module(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
+        return module, cache, mask, output.logits[:, -1]
 
 
-class SeededSampler:
-    """A logits processor that turns greedy decoding into seeded sampling by the Gumbel-max trick.
+def draw(scores, samplings: list[Sampling], generators: list, seen: list[list[int]]) -> list[int]:
+    """Return one token a row, drawn from `scores` (rows, vocabulary; logits) as that row's sampling says.
 
-    argmax(logits / T + Gumbel noise) is a draw from softmax(logits / T). The noise is drawn on the CPU from one
-    generator a row, so that device and batch do not change it. Temperature 0 leaves the argmax alone.
+    By the Gumbel-max trick: argmax(logits / T + Gumbel noise) is a draw from softmax(logits / T). The noise is drawn
+    on the CPU from one generator a row, so that device and batch do not change it. Temperature 0 is the argmax.
+    `seen` are the ids a repetition penalty counts: prompt and answer so far.
     """
+    scores = scores.float()
+    for row, sampling in enumerate(samplings):
+        if sampling.repetition_penalty != 1:
+            # Divide positive and multiply negative logits of tokens already seen (CTRL, arXiv 1909.05858).
+            ids = torch.tensor(sorted(set(seen[row])), device=scores.device)
+            values, penalty = scores[row, ids], sampling.repetition_penalty
+            scores[row, ids] = torch.where(values > 0, values / penalty, values * penalty)
+    hot = [row for row, sampling in enumerate(samplings) if sampling.temperature > 0]
+    if hot:
 
-    def __init__(self, seeds: list[int], sampling: Sampling, pad_id: int):
-        self.generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        self.sampling, self.pad_id = sampling, pad_id
+        def column(name: str):
+            return torch.tensor([[getattr(samplings[row], name)] for row in hot], device=scores.device)
 
-    def __call__(self, input_ids, scores):
-        scores = scores.float()
-        if self.sampling.repetition_penalty != 1:
-            scores = self._penalize(input_ids, scores)
-        if self.sampling.temperature == 0:
-            return scores
-        scores = scores / self.sampling.temperature
-        if self.sampling.top_k:
-            lowest = scores.topk(min(self.sampling.top_k, scores.shape[-1])).values[:, -1:]
-            scores = scores.masked_fill(scores < lowest, -torch.inf)
-        if self.sampling.top_p < 1:
-            ordered, places = scores.sort(descending=True)
-            before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
-            outside = torch.zeros_like(before, dtype=torch.bool).scatter(1, places, before >= self.sampling.top_p)
-            scores = scores.masked_fill(outside, -torch.inf)
-        noise = [torch.empty(scores.shape[-1]).exponential_(generator=generator) for generator in self.generators]
-        return scores - torch.stack(noise).to(scores.device).log()
+        chosen = scores[hot] / column("temperature")
+        if (top_k := column("top_k")).any():
+            best = chosen.topk(min(int(top_k.max()), chosen.shape[-1])).values
+            lowest = best.gather(1, (top_k - 1).clamp(min=0, max=best.shape[1] - 1))
+            chosen = chosen.masked_fill((chosen < lowest) & (top_k > 0), -torch.inf)
+        if (top_p := column("top_p")).min() < 1:
+            chosen = chosen.masked_fill((chosen < _nucleus(chosen, top_p)) & (top_p < 1), -torch.inf)
+        noise = [torch.empty(scores.shape[-1]).exponential_(generator=generators[row]) for row in hot]
+        scores[hot] = chosen - torch.stack(noise).to(scores.device).log()
+    return scores.argmax(-1).tolist()
 
-    def _penalize(self, input_ids, scores):
-        # Divide positive and multiply negative logits of tokens already seen (CTRL, arXiv 1909.05858).
-        seen = scores.gather(1, input_ids)
-        penalty = self.sampling.repetition_penalty
-        changed = scores.scatter(1, input_ids, seen.where(seen > 0, seen * penalty * penalty) / penalty)
-        changed[:, self.pad_id] = scores[:, self.pad_id]
-        return changed
+
+def _nucleus(scores, top_p):
+    """Return the lowest score (rows, 1) of the fewest tokens whose probabilities reach `top_p` (rows, 1)."""
+    # Sorting a whole vocabulary costs more than the model's own step on a CPU; the nucleus is nearly always small.
+    for size in (min(256, scores.shape[-1]), scores.shape[-1]):
+        best = scores.topk(size).values
+        shares = (best - scores.logsumexp(-1, keepdim=True)).exp()
+        before = shares.cumsum(-1) - shares
+        if ((before[:, -1:] >= top_p) | (top_p >= 1)).all():
+            break
+    inside = (before < top_p).sum(-1, keepdim=True)
+    return best.gather(1, inside - 1)
 
 
 class OpenVinoEngine:
     """openvino-genai's continuous batching on a CPU: rows enter as others finish, prefixes are shared."""
+
+    name = "openvino"
 
     def __init__(self, gguf: Path, tokenizer, cache_gigabytes: int):
         scheduler = genai.SchedulerConfig()
@@ -168,12 +210,10 @@ class OpenVinoEngine:
         self,
         prompts: list[list[int]],
         seeds: list[int],
-        sampling: Sampling,
-        max_new_tokens: list[int] | None = None,
+        samplings: list[Sampling],
     ) -> list[Sample]:
-        """Return one sample a prompt, in the order of the prompts. `max_new_tokens` may be lowered row by row."""
-        limits = max_new_tokens or [sampling.max_new_tokens] * len(prompts)
-        configs = [self._config(sampling, seed, limit) for seed, limit in zip(seeds, limits, strict=True)]
+        """Return one sample a prompt, in the order of the prompts; each row has a seed and a sampling of its own."""
+        configs = [self._config(sampling, seed) for sampling, seed in zip(samplings, seeds, strict=True)]
         tensors = [openvino.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
         samples = []
         for result in self.pipeline.generate(tensors, configs):
@@ -184,9 +224,9 @@ class OpenVinoEngine:
             samples.append(Sample(ids, "stop" if stopped else "length"))
         return samples
 
-    def _config(self, sampling: Sampling, seed: int, limit: int):
+    def _config(self, sampling: Sampling, seed: int):
         config = genai.GenerationConfig()
-        config.max_new_tokens = limit
+        config.max_new_tokens = sampling.max_new_tokens
         config.eos_token_id = self.stop_ids[0]
         config.stop_token_ids = set(self.stop_ids)
         config.repetition_penalty = sampling.repetition_penalty

@@ -110,12 +110,11 @@ def _generated(tokenizer, items, engine, progress) -> list[dict]:
 
     def reply(asked: list[dict], name: str) -> list[str]:
         prompts = [template.prompt_ids(tokenizer, item["messages"]) for item in asked]
-        limits = [item["max_tokens"] for item in asked]
-        greedy = Sampling(
-            temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=max(limits, default=1)
-        )
-        seeds = [0] * len(asked)  # nothing is drawn
-        found = engine.sample(prompts, seeds, greedy, progress(name), limits)
+        greedy = [
+            Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=item["max_tokens"])
+            for item in asked
+        ]
+        found = engine.sample(prompts, [0] * len(asked), greedy, progress(name))  # no draw uses the seeds
         return [tokenizer.decode(sample.ids).strip() for sample in found]
 
     answered = []

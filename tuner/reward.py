@@ -52,7 +52,9 @@ def contrasts(rows: list[dict], engine, *, refusals: tuple[str, ...], sampling: 
     said again and again, an answer drawn with `sampling` (too hot), one of `refusals`.
     """
     seeds = [row_seed(seed, "hot", row["id"]) for row in rows]
-    hot = engine.sample([template.prompt_ids(engine.tokenizer, row["prompt"]) for row in rows], seeds, sampling)
+    hot = engine.sample(
+        [template.prompt_ids(engine.tokenizer, row["prompt"]) for row in rows], seeds, [sampling] * len(rows)
+    )
     texts = [(row["prompt"][0]["content"], row["completion"][0]["content"]) for row in rows]
     pairs = []
     for number, (prompt, good) in enumerate(texts):
