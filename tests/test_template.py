@@ -1,23 +1,570 @@
+from pathlib import Path
+from typing import NamedTuple
+
 import pytest
 
 from tuner import model, template
 from tuner.errors import UserError
 
+TEMPLATES = Path(__file__).with_name("templates")
+PAD = "<|test_pad|>"
 
-def test_the_pre_query_prefix_ends_where_the_user_begins(tokenizer):
+# The text of a turn in most tests: what templates escape, fold or re-case.
+WORDS = 'Is 2 < 3 & "é" > 1?\n\nIt\'s NOT [a] test.'
+SYSTEM = {"role": "system", "content": "Be brief."}
+TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
+
+def user(text: str) -> dict:
+    return {"role": "user", "content": text}
+
+
+def assistant(text: str) -> dict:
+    return {"role": "assistant", "content": text}
+
+
+class Family(NamedTuple):
+    """What the makers of a model family document, written by hand. Every string is what the model reads."""
+
+    control: str  # the control tokens, with blanks between
+    bos: str | None
+    eos: str
+    first: str  # before a first user's words
+    system: str | None  # the same after the system message "Be brief."; None: the family has no system role
+    later: str  # before the user's next words, after that system message if there is one, "Hi" and "Hello"
+    asks: str  # between the user's words and the answer, in a prompt
+    shows: str  # the blanks between a prompt and an answer
+    ends: str  # what closes an answer
+    stops: str  # the tokens that end a sampled turn, with blanks between
+
+
+CHATML = "<|endoftext|> <|im_start|> <|im_end|>"
+LLAMA_3 = "<|begin_of_text|> <|end_of_text|> <|start_header_id|> <|end_header_id|> <|eot_id|>"
+GEMMA = "<eos> <bos> <start_of_turn> <end_of_turn>"
+PHI_3 = "<s> <|endoftext|> <|system|> <|user|> <|assistant|> <|end|>"
+MISTRAL = "<s> </s> [INST] [/INST]"
+
+FAMILIES = {
+    "smollm2": Family(
+        control=CHATML,
+        bos="<|im_start|>",
+        eos="<|im_end|>",
+        first="<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\n",
+        system="<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n",
+        later="<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\n",
+        asks="<|im_end|>\n<|im_start|>assistant\n",
+        shows="",
+        ends="<|im_end|>",
+        stops="<|im_end|>",
+    ),
+    "llama-3": Family(
+        control=LLAMA_3,
+        bos="<|begin_of_text|>",
+        eos="<|end_of_text|>",
+        first="<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n",
+        system="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        later="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        asks="<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        shows="",
+        ends="<|eot_id|>",
+        stops="<|eot_id|> <|end_of_text|>",
+    ),
+    "llama-3.2": Family(
+        control=LLAMA_3,
+        bos="<|begin_of_text|>",
+        eos="<|eot_id|>",
+        first="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+        "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        system="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+        "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nBe brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        later="<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\n"
+        "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\nBe brief.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\n",
+        asks="<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+        shows="",
+        ends="<|eot_id|>",
+        stops="<|eot_id|>",
+    ),
+    "qwen2.5": Family(
+        control=CHATML,
+        bos=None,
+        eos="<|im_end|>",
+        first="<|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\n",
+        system="<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n",
+        later="<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\n",
+        asks="<|im_end|>\n<|im_start|>assistant\n",
+        shows="",
+        ends="<|im_end|>",
+        stops="<|im_end|>",
+    ),
+    "qwen3": Family(
+        control=CHATML,
+        bos=None,
+        eos="<|im_end|>",
+        first="<|im_start|>user\n",
+        system="<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\n",
+        # No think block here: the template drops it from every turn but the last.
+        later="<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n"
+        "<|im_start|>assistant\nHello<|im_end|>\n<|im_start|>user\n",
+        asks="<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+        shows="",
+        ends="<|im_end|>",
+        stops="<|im_end|>",
+    ),
+    "gemma-2": Family(
+        control=GEMMA,
+        bos="<bos>",
+        eos="<eos>",
+        first="<bos><start_of_turn>user\n",
+        system=None,
+        later="<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nHello<end_of_turn>\n"
+        "<start_of_turn>user\n",
+        asks="<end_of_turn>\n<start_of_turn>model\n",
+        shows="",
+        ends="<end_of_turn>",
+        stops="<end_of_turn> <eos>",
+    ),
+    "gemma-3": Family(
+        control=GEMMA,
+        bos="<bos>",
+        eos="<eos>",
+        first="<bos><start_of_turn>user\n",
+        system="<bos><start_of_turn>user\nBe brief.\n\n",
+        later="<bos><start_of_turn>user\nBe brief.\n\nHi<end_of_turn>\n<start_of_turn>model\nHello<end_of_turn>\n"
+        "<start_of_turn>user\n",
+        asks="<end_of_turn>\n<start_of_turn>model\n",
+        shows="",
+        ends="<end_of_turn>",
+        stops="<end_of_turn> <eos>",
+    ),
+    "mistral-v3": Family(
+        control=MISTRAL,
+        bos="<s>",
+        eos="</s>",
+        first="<s>[INST] ",
+        system="<s>[INST] Be brief.\n\n",
+        later="<s>[INST] Hi[/INST] Hello</s>[INST] Be brief.\n\n",  # the system message moves to the last user turn
+        asks="[/INST]",
+        shows=" ",
+        ends="</s>",
+        stops="[/INST] </s>",
+    ),
+    "mistral-nemo": Family(
+        control=MISTRAL,
+        bos="<s>",
+        eos="</s>",
+        first="<s>[INST]",
+        system="<s>[INST]Be brief.\n\n",
+        later="<s>[INST]Hi[/INST]Hello</s>[INST]Be brief.\n\n",
+        asks="[/INST]",
+        shows="",
+        ends="</s>",
+        stops="[/INST] </s>",
+    ),
+    "mistral-v7": Family(
+        control=MISTRAL + " [SYSTEM_PROMPT] [/SYSTEM_PROMPT]",
+        bos="<s>",
+        eos="</s>",
+        first="<s>[INST] ",
+        system="<s>[SYSTEM_PROMPT] Be brief.[/SYSTEM_PROMPT][INST] ",
+        later="<s>[SYSTEM_PROMPT] Be brief.[/SYSTEM_PROMPT][INST] Hi[/INST] Hello</s>[INST] ",
+        asks="[/INST]",
+        shows=" ",
+        ends="</s>",
+        stops="[/INST] </s>",
+    ),
+    # Llama 2's own tokenizer reads [/INST] as text (refused below); models trained from it made it a token.
+    "llama-2": Family(
+        control=MISTRAL,
+        bos="<s>",
+        eos="</s>",
+        first="<s>[INST] ",
+        system="<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\n",
+        later="<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello </s><s>[INST] ",
+        asks=" [/INST]",
+        shows=" ",
+        ends=" </s>",
+        stops="[/INST] </s>",
+    ),
+    "phi-3": Family(
+        control=PHI_3,
+        bos="<s>",
+        eos="<|endoftext|>",
+        first="<s><|user|>\n",
+        system=None,  # dropped without a word
+        later="<s><|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\n<|user|>\n",
+        asks="<|end|>\n<|assistant|>\n",
+        shows="",
+        ends="<|end|>",
+        stops="<|end|> <|endoftext|>",
+    ),
+    "phi-3.5": Family(
+        control=PHI_3,
+        bos="<s>",
+        eos="<|endoftext|>",
+        first="<|user|>\n",
+        system="<|system|>\nBe brief.<|end|>\n<|user|>\n",
+        later="<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello<|end|>\n<|user|>\n",
+        asks="<|end|>\n<|assistant|>\n",
+        shows="",
+        ends="<|end|>",
+        stops="<|end|> <|endoftext|>",
+    ),
+    "phi-4": Family(
+        control=CHATML + " <|im_sep|>",
+        bos="<|endoftext|>",
+        eos="<|im_end|>",
+        first="<|im_start|>user<|im_sep|>",
+        system="<|im_start|>system<|im_sep|>Be brief.<|im_end|><|im_start|>user<|im_sep|>",
+        later="<|im_start|>system<|im_sep|>Be brief.<|im_end|><|im_start|>user<|im_sep|>Hi<|im_end|>"
+        "<|im_start|>assistant<|im_sep|>Hello<|im_end|><|im_start|>user<|im_sep|>",
+        asks="<|im_end|><|im_start|>assistant<|im_sep|>",
+        shows="",
+        ends="<|im_end|>",
+        stops="<|im_end|>",
+    ),
+    "zephyr": Family(
+        control="<s> </s>",  # <|user|> and the like are text to it
+        bos="<s>",
+        eos="</s>",
+        first="<|user|>\n",
+        system="<|system|>\nBe brief.</s>\n<|user|>\n",
+        later="<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\nHello</s>\n<|user|>\n",
+        asks="</s>\n<|assistant|>\n",
+        shows="",
+        ends="</s>",
+        stops="</s>",
+    ),
+    "openchat-3.5": Family(
+        control="<s> </s> <|end_of_turn|>",
+        bos="<s>",
+        eos="<|end_of_turn|>",
+        first="<s>GPT4 Correct User: ",
+        system="<s>GPT4 Correct System: Be brief.<|end_of_turn|>GPT4 Correct User: ",
+        later="<s>GPT4 Correct System: Be brief.<|end_of_turn|>GPT4 Correct User: Hi<|end_of_turn|>"
+        "GPT4 Correct Assistant: Hello<|end_of_turn|>GPT4 Correct User: ",
+        asks="<|end_of_turn|>GPT4 Correct Assistant:",
+        shows=" ",
+        ends="<|end_of_turn|>",
+        stops="<|end_of_turn|>",
+    ),
+    "aya": Family(
+        control="<BOS_TOKEN> <|START_OF_TURN_TOKEN|> <|END_OF_TURN_TOKEN|> <|USER_TOKEN|> <|CHATBOT_TOKEN|> "
+        "<|SYSTEM_TOKEN|>",
+        bos="<BOS_TOKEN>",
+        eos="<|END_OF_TURN_TOKEN|>",
+        first="<BOS_TOKEN><|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
+        system="<BOS_TOKEN><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>Be brief.<|END_OF_TURN_TOKEN|>"
+        "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
+        later="<BOS_TOKEN><|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>Be brief.<|END_OF_TURN_TOKEN|>"
+        "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>Hi<|END_OF_TURN_TOKEN|>"
+        "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>Hello<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
+        asks="<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>",
+        shows="",
+        ends="<|END_OF_TURN_TOKEN|>",
+        stops="<|END_OF_TURN_TOKEN|>",
+    ),
+    "granite-3": Family(
+        control="<|end_of_text|> <|start_of_role|> <|end_of_role|>",
+        bos="<|end_of_text|>",
+        eos="<|end_of_text|>",
+        first="<|start_of_role|>user<|end_of_role|>",
+        system="<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>",
+        later="<|start_of_role|>system<|end_of_role|>Be brief.<|end_of_text|>\n"
+        "<|start_of_role|>user<|end_of_role|>Hi<|end_of_text|>\n"
+        "<|start_of_role|>assistant<|end_of_role|>Hello<|end_of_text|>\n<|start_of_role|>user<|end_of_role|>",
+        asks="<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>",
+        shows="",
+        ends="<|end_of_text|>",
+        stops="<|end_of_text|>",
+    ),
+    # No token of its own closes a turn: the one that opens the next does.
+    "glm-edge": Family(
+        control="<|endoftext|> <|system|> <|user|> <|assistant|>",
+        bos=None,
+        eos="<|endoftext|>",
+        first="<|user|>\n",
+        system="<|system|>\nBe brief.<|user|>\n",
+        later="<|system|>\nBe brief.<|user|>\nHi<|assistant|>\nHello<|user|>\n",
+        asks="<|assistant|>",
+        shows="\n",
+        ends="<|user|>",
+        stops="<|user|> <|assistant|> <|endoftext|>",
+    ),
+}
+# They show the system message only in a user turn that comes last: not once it is answered.
+FORGETFUL = {"mistral-v3", "mistral-nemo"}
+EACH = pytest.mark.parametrize("name", FAMILIES)
+
+
+def bytes_tokenizer(chat_template, control, bos=None, eos=None, pad=PAD, merges=(), prefix_space=False, plain=()):
+    """Return a tokenizer of bytes, control tokens and what `merges` make; like many, it adds BOS when not told."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = [*sorted(pre_tokenizers.ByteLevel.alphabet()), *map("".join, merges)]
+    core = Tokenizer(models.BPE({word: number for number, word in enumerate(words)}, list(merges)))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix_space, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    core.add_special_tokens([*control, PAD])
+    core.add_tokens([AddedToken(token, special=False) for token in plain])
+    if bos:
+        core.post_processor = processors.TemplateProcessing(f"{bos} $A", special_tokens=[(bos, core.token_to_id(bos))])
+    fast = PreTrainedTokenizerFast(tokenizer_object=core, bos_token=bos, eos_token=eos, pad_token=pad)
+    fast.chat_template = chat_template
+    return fast
+
+
+def family_tokenizer(name: str, **changes):
+    family = FAMILIES[name]
+    settings = {"control": family.control.split(), "bos": family.bos, "eos": family.eos, **changes}
+    return bytes_tokenizer((TEMPLATES / f"{name}.jinja").read_text(), **settings)
+
+
+def ids_of(tokenizer, text: str) -> list[int]:
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    assert tokenizer.decode(ids) == text
+    return ids
+
+
+def supported(family: Family) -> list[dict]:
+    return [SYSTEM] if family.system else []
+
+
+@EACH
+def test_the_pre_query_prefix_is_what_the_family_puts_before_a_first_request(name):
+    tokenizer = family_tokenizer(name)
+    assert template.pre_query_ids(tokenizer) == ids_of(tokenizer, FAMILIES[name].first)
+
+
+@EACH
+def test_the_prefix_of_a_later_request_holds_the_system_message_and_the_turns_before(name):
+    family, tokenizer = FAMILIES[name], family_tokenizer(name)
+    asked = [*supported(family), *TURNS]
+    assert template.pre_query_ids(tokenizer, asked) == ids_of(tokenizer, family.later)
+    if family.system:
+        assert template.pre_query_ids(tokenizer, [SYSTEM]) == ids_of(tokenizer, family.system)
+
+
+@EACH
+def test_a_prompt_is_the_prefix_the_words_and_the_opening_of_the_answer(name):
+    family, tokenizer = FAMILIES[name], family_tokenizer(name)
+    assert template.prompt_ids(tokenizer, [user(WORDS)]) == ids_of(tokenizer, family.first + WORDS + family.asks)
+    later = template.prompt_ids(tokenizer, [*supported(family), *TURNS, user(WORDS)])
+    assert later == ids_of(tokenizer, family.later + WORDS + family.asks)
+
+
+@EACH
+def test_a_prompt_and_its_completion_are_the_answered_conversation(name):
+    family, tokenizer = FAMILIES[name], family_tokenizer(name)
+    for before, asked in (family.first, [user("Why?")]), (family.later, [*supported(family), *TURNS, user("Why?")]):
+        ids = template.prompt_ids(tokenizer, asked) + template.completion_ids(tokenizer, WORDS)
+        answered = before + "Why?" + family.asks + family.shows + WORDS + family.ends
+        assert ids == ids_of(tokenizer, answered)
+        if name in FORGETFUL and SYSTEM in asked:
+            answered = answered.replace("Be brief.\n\n", "")
+        shown = tokenizer.apply_chat_template([*asked, assistant(WORDS)], tokenize=False, date_string="26 Jul 2024")
+        assert shown.startswith(answered.removesuffix("<|user|>"))
+
+
+@EACH
+def test_the_tokens_that_end_a_turn_are_the_familys(name):
+    family, tokenizer = FAMILIES[name], family_tokenizer(name)
+    assert tokenizer.convert_ids_to_tokens(template.end_of_turn_id(tokenizer)) == family.ends.strip()
+    assert set(tokenizer.convert_ids_to_tokens(template.stop_ids(tokenizer))) == {*family.stops.split(), PAD}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("gemma-2", "refuses .* system, user: System role not supported$"),
+        ("phi-3", "drops or changes .* system's turn"),
+    ],
+)
+def test_a_family_without_a_system_role_refuses_a_system_message(name, message):
+    tokenizer = family_tokenizer(name)
+    with pytest.raises(UserError, match=message):
+        template.pre_query_ids(tokenizer, [SYSTEM, *TURNS])
+    with pytest.raises(UserError, match=message):
+        template.prompt_ids(tokenizer, [SYSTEM, user("Why? Be brief.")])
+
+
+def test_only_families_without_a_system_role_are_listed_as_such():
+    assert [name for name, family in FAMILIES.items() if not family.system] == ["gemma-2", "phi-3"]
+
+
+@pytest.mark.parametrize("name", ["mistral-v3", "mistral-v7", "llama-2", "openchat-3.5"])
+def test_a_blank_that_the_tokenizer_joins_to_the_first_word_is_left_to_the_model(name):
+    tokenizer = family_tokenizer(name, merges=[("Ġ", "W")])
+    assert tokenizer.decode(template.pre_query_ids(tokenizer)) == FAMILIES[name].first.removesuffix(" ")
+    prompt = template.prompt_ids(tokenizer, [user("Why?")])
+    assert tokenizer.convert_ids_to_tokens(prompt).count("ĠW") == 1
+
+
+def test_a_completion_is_tokenized_where_it_stands():
+    # Llama's tokenizers put a blank before a text that stands alone, and none after a line break.
+    tokenizer = family_tokenizer("zephyr", prefix_space=True)
+    assert tokenizer.tokenize("Hello")[0] == "Ġ"
+    assert tokenizer.decode(template.completion_ids(tokenizer, "Hello")) == "Hello</s>"
+
+
+def test_a_completion_that_fuses_with_the_prompt_leaves_the_prompt_as_it_was_read():
+    tokenizer = family_tokenizer("qwen2.5", merges=[("Ċ", "Ċ")])
+    prompt = template.prompt_ids(tokenizer, [user("Why?")])
+    assert tokenizer.decode(prompt).endswith("assistant\n")
+    assert tokenizer.decode(template.completion_ids(tokenizer, "\nHello")) == "\nHello<|im_end|>"
+
+
+def test_a_completion_ends_with_its_own_end_of_turn_even_if_its_text_holds_one():
+    tokenizer = family_tokenizer("phi-3.5")
+    ids = template.completion_ids(tokenizer, "It ends<|end|>\nhere.")
+    assert tokenizer.decode(ids) == "It ends<|end|>\nhere.<|end|>"
+
+
+def test_stop_ids_need_neither_eos_nor_pad():
+    tokenizer = family_tokenizer("llama-3", eos=None, pad=None)
+    assert tokenizer.convert_ids_to_tokens(template.stop_ids(tokenizer)) == ["<|eot_id|>"]
+
+
+def test_an_empty_think_block_in_the_prompt_need_not_show_in_the_answered_conversation():
+    # As in Gemma 4 and MiniCPM 5. A block that no setting turns off is refused (below).
+    block = "{% if add_generation_prompt %}<think>{% if not enable_thinking %}</think>{% endif %}{% endif %}"
+    tokenizer = bytes_tokenizer(chatml("{{ m.content }}") + block, CHATML.split(), eos="<|im_end|>")
+    prompt = template.prompt_ids(tokenizer, [user("Why?")])
+    assert tokenizer.decode(prompt).endswith("<|im_start|>assistant\n<think></think>")
+    assert tokenizer.decode(template.completion_ids(tokenizer, "So.")) == "So.<|im_end|>"
+
+
+def test_added_tokens_close_a_turn_even_if_they_are_not_flagged_special():
+    # DeepSeek's tokenizers flag only the first and last token of a text.
+    ends = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"]
+    tokenizer = bytes_tokenizer(
+        (TEMPLATES / "deepseek-r1-distill.jinja").read_text(), ends, *ends, plain=["<｜User｜>", "<｜Assistant｜>"]
+    )
+    assert tokenizer.decode(template.pre_query_ids(tokenizer)) == "<｜begin▁of▁sentence｜><｜User｜>"
+
+
+TURN = "{% for m in messages %}<|im_start|>{{ m.role }}\n%s<|im_end|>\n{% endfor %}"
+ASK = "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+
+
+def chatml(turn: str) -> str:
+    return TURN.replace("%s", turn) + ASK
+
+
+def check_refused(tokenizer, message: str) -> None:
+    """Every function that reads the faulty turn must say so, in one line."""
+    readers = [lambda: template.end_of_turn_id(tokenizer), lambda: template.completion_ids(tokenizer, "So.")]
+    if "user" in message:
+        readers = [lambda: template.pre_query_ids(tokenizer)]
+    for read in [*readers, lambda: template.stop_ids(tokenizer)]:
+        with pytest.raises(UserError, match=message.replace("|", r"\|")) as refusal:
+            read()
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "message"),
+    [
+        (None, "has no chat template"),
+        ({"tool_use": chatml("{{ m.content }}")}, "multiple chat templates with no default"),
+        (chatml("hello"), "drops or changes the text of the user's turn"),
+        (
+            chatml("{% if m.role == 'user' %}{{ m.content }}{% endif %}"),
+            "drops or changes the text of the assistant's turn",
+        ),
+        (chatml("{{ m.content }}{{ m.content }}"), "repeats the text of the user's turn"),
+        (chatml("{{ m.content | upper }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content | lower }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content | capitalize }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content | replace('<', '&lt;') }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content | e }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content | tojson }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content | replace('\n', ' ') }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content.split('\n')[0] }}"), "drops or changes the text of the user's turn"),
+        (chatml("{{ m.content }} Answer concisely."), "' Answer concisely.*after the user's words"),
+        (
+            chatml("{{ m.content }}{% if m.role == 'assistant' %} Done.{% endif %}"),
+            "' Done.*after the assistant's words",
+        ),
+        (chatml("{{ m.content }}{{ raise_exception('No more\n  than this.') }}"), "user: No more than this.$"),
+        (chatml("{{ m.content }}{{ m.content + 1 }}"), "refuses a conversation of user: can only concatenate"),
+        (chatml("{{ m.content }"), "refuses a conversation of user: unexpected '}'"),
+        (
+            chatml("{{ m.content }}").replace("m.role", "m.role | replace('assistant', 'model')")
+            + "{% if add_generation_prompt and not enable_thinking %}<think></think>{% endif %}",
+            "with .*assistant.n<think></think>' but shows one after .*model.n'",
+        ),
+        (
+            chatml("{{ m.content }}").removesuffix(ASK),
+            "asks for an answer with '<|im_end|>.n' but shows one after .*assistant.n'",
+        ),
+        (
+            chatml("{{ m.content }}") + "{% if add_generation_prompt %}<think>{% endif %}",
+            "asks for an answer with .*<think>' but",
+        ),
+    ],
+)
+def test_a_template_no_turn_can_be_told_from_is_refused_in_one_line(chat_template, message):
+    tokenizer = bytes_tokenizer(chat_template, CHATML.split(), eos="<|im_end|>")
+    check_refused(tokenizer, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "control", "message"),
+    [
+        ("mistral-v1", "<s> </s>", "writes ' \\[/INST\\]' after the user's words"),
+        ("llama-2", "<s> </s>", "writes ' \\[/INST\\]' after the user's words"),
+        ("orion", "<s> </s>", "Assistant: </s>' after the user's words"),
+        ("glm-4.5", "[gMASK] <sop> <|user|> <|assistant|> <|system|> <s> </s>", "'/nothink<.*after the user's words"),
+        (
+            "deepseek-r1-distill",
+            "<s> </s> <｜User｜> <｜Assistant｜>",
+            "with '<｜Assistant｜><think>.n' but shows one after '<｜Assistant｜>'",
+        ),
+        (
+            "gpt-oss",
+            "<s> </s> <|start|> <|end|> <|message|> <|channel|> <|return|>",
+            "shows .*final<|message|>'",
+        ),
+    ],
+)
+def test_families_that_cannot_be_asked_for_a_direct_answer_or_close_turns_with_text_are_refused(name, control, message):
+    tokenizer = bytes_tokenizer((TEMPLATES / f"{name}.jinja").read_text(), control.split(), "<s>", "</s>")
+    check_refused(tokenizer, message)
+
+
+def test_a_system_message_the_template_changes_is_refused():
+    tokenizer = bytes_tokenizer(chatml("{{ m.content | e if m.role == 'system' else m.content }}"), CHATML.split())
+    assert template.prompt_ids(tokenizer, [user("Why?")])
+    with pytest.raises(UserError, match="drops or changes the text of the system's turn"):
+        template.prompt_ids(tokenizer, [SYSTEM, user("Why?")])
+
+
+def test_every_stored_template_is_used_and_has_a_source():
+    stored = {file.stem for file in TEMPLATES.glob("*.jinja")}
+    refused = {"mistral-v1", "orion", "glm-4.5", "deepseek-r1-distill", "gpt-oss"}
+    assert stored == {*FAMILIES, *refused}
+    sources = (TEMPLATES / "README.md").read_text()
+    assert [name for name in sorted(stored) if f"`{name}.jinja`" not in sources] == []
+
+
+def test_the_tiny_models_prompt_and_completion(tokenizer):
     assert tokenizer.decode(template.pre_query_ids(tokenizer)) == (
         "<|im_start|> system You are a helpful tiny model <|im_end|> <|im_start|> user"
     )
-
-
-def test_a_prompt_is_the_prefix_the_words_and_the_assistants_opening(tokenizer):
-    ids = template.prompt_ids(tokenizer, [{"role": "user", "content": "tell a story"}])
-    prefix = template.pre_query_ids(tokenizer)
-    assert ids[: len(prefix)] == prefix
-    assert tokenizer.decode(ids[len(prefix) :]) == "tell a story <|im_end|> <|im_start|> assistant"
-
-
-def test_a_completion_ends_with_the_end_of_turn_and_nothing_after_it(tokenizer):
     ids = template.completion_ids(tokenizer, "a good story")
     assert tokenizer.decode(ids) == "a good story <|im_end|>"
     assert template.end_of_turn_id(tokenizer) == tokenizer.eos_token_id == ids[-1]
@@ -31,24 +578,3 @@ def test_control_tokens_without_a_role_are_special_too(tiny):
     found = template.special_tokens(tokenizer)
     assert {"<tool>", "<|im_end|>", "<|im_start|>", "<|endoftext|>"} <= set(found)
     assert "plain" not in found
-
-
-@pytest.mark.parametrize(
-    ("chat_template", "message"),
-    [
-        (None, "has no chat template"),
-        ("<|im_start|>user\nhello<|im_end|>", "0 times"),
-        ("{% for m in messages %}{{ m['content'] }}<|im_end|>{{ m['content'] }}<|im_end|>{% endfor %}", "2 times"),
-        ("{% for m in messages %}{{ m['role'] }}: {{ m['content'] }} the end {% endfor %}", "could not learn to stop"),
-        ("{% for m in messages %}{{ m['content'] | upper }}<|im_end|>{% endfor %}", "0 times"),
-    ],
-)
-def test_a_template_that_hides_the_turns_is_refused(tokenizer, chat_template, message):
-    before = tokenizer.chat_template
-    try:
-        tokenizer.chat_template = chat_template
-        with pytest.raises(UserError, match=message):
-            template.pre_query_ids(tokenizer)
-            template.stop_ids(tokenizer)
-    finally:
-        tokenizer.chat_template = before
