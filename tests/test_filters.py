@@ -1,41 +1,13 @@
+import json
 import random
-import time
-from types import SimpleNamespace
+from collections import Counter
 
 import pytest
+from filter_rows import SETTINGS, SPECIAL, row, run, run_rows, settings
 
-from tuner import filters
-
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<repo_name>", "<file_sep>", "<filename>"]
-
-
-# for SmolLM2-135M-Instruct, instructions of at most 96 tokens, responses of at most 200
-RECOMMENDED = {
-    "min_instruction_words": 2,
-    "max_instruction_words": 150,
-    "min_response_words": 1,
-    "max_response_words": 300,
-    "max_repeated_ngram_share": 0.4,
-    "max_duplicate_line_share": 0.4,
-    "max_echo": 0.8,
-    "language": "en",
-    "min_language_probability": 0.65,
-    "near_duplicate_jaccard": 0.8,
-}
-
-
-def settings(**changes):
-    return SimpleNamespace(**{**RECOMMENDED, **changes})
-
-
-def row(id, instruction, response, **more):
-    finish = {"instruction_finish": "stop", "response_finish": "stop"}
-    return {"id": id, "instruction": instruction, "response": response, **finish, "seed": 7, **more}
-
-
-def run(*pairs, special=SPECIAL, **changes):
-    return filters.apply([row(i, *pair) for i, pair in enumerate(pairs)], settings(**changes), special)
-
+from tuner import decontaminate, duplicates, filters, io
+from tuner.errors import UserError
+from tuner.params import Filter
 
 ANSWER = "Plants take in light, water and carbon dioxide, and turn them into sugar and oxygen."
 
@@ -160,6 +132,30 @@ GOOD = [
     ("Use the text below to find two verbs.\n\nBirds sing and fish swim.", "sing, swim"),
     ("Name a song by Edith Piaf", "Je ne regrette rien"),
     ("Politely decline to lend a friend money", "I'm sorry, but I can't help you with money this month."),
+    (
+        "Dear team,\nthe report is due on Friday and nobody has begun with it yet. Can you make this sound kinder?",
+        "Dear all, a friendly reminder that the report is due on Friday. Shall we begin?",
+    ),
+    (
+        "Hello Claude,\nplease write two sentences about the sea and the wind in the old harbour of my town.",
+        "The wind smells of salt and tar. Gulls sit on the old boats and wait.",
+    ),
+    (
+        "Write a reply to a client who asks for a quote.",
+        "Dear client, I'd be happy to help you. I can assist with any detail. Please let me know what you need.",
+    ),
+    ("What does the attached property in HTML mean?", "It marks an element that belongs to the document."),
+    ("Generate an image of a cat with Python and matplotlib.", "```python\nimport matplotlib.pyplot as plt\n```"),
+    (
+        "How can AI help teachers?",
+        "As an AI tutor it can adapt tasks to each pupil; it was trained by Google and others.",
+    ),
+    ("What is your name?", "My name is SmolLM, and I'm an AI assistant."),
+    ("Pretend you are a robot and greet me", "Beep. As an AI, I salute you."),
+    (
+        "Why is the café so naïve about coöperation?",
+        "The crème brûlée that señor Müller makes is worth more than the 6 € it costs there…",
+    ),
     ("how to remove a branch in git", "Run `git branch -d name`. Use `-D` if the branch was never merged."),
     ("best way to learn the guitar at home", "Practise for twenty minutes a day and play songs you love."),
     ("Explain Newton's Second Law", "Force equals mass times acceleration: F = ma."),
@@ -202,13 +198,13 @@ def test_good_rows_pass_together_unchanged():
 
 BAD = [
     # length
-    ("length", {"instruction_words": 0}, "", ANSWER),
     ("length", {"instruction_words": 0}, " ... !", ANSWER),
     ("length", {"instruction_words": 1}, "Photosynthesis?", ANSWER),
     ("length", {"instruction_words": 151}, "why " * 151, ANSWER),
-    ("length", {"response_words": 0}, "Explain photosynthesis.", ""),
     ("length", {"response_words": 0}, "Explain photosynthesis.", "\n---\n"),
     ("length", {"response_words": 301}, "Explain photosynthesis.", " ".join(f"w{i}" for i in range(301))),
+    ("length", {"instruction_characters": 2001}, "Explain " + "x" * 1993, ANSWER),
+    ("length", {"response_characters": 6001}, "Explain photosynthesis.", "Yes " + "x" * 5997),
     # template_leak
     ("template_leak", {"instruction": "<|im_start|>"}, "Explain photosynthesis.<|im_start|>", ANSWER),
     ("template_leak", {"response": "<filename>"}, "Explain photosynthesis.", "Open <filename> and read."),
@@ -269,6 +265,27 @@ BAD = [
         {"statement": "The Great Wall of China is an ancient structure."},
         "The Great Wall of China is an ancient structure. It was built over many centuries by several dynasties to "
         "keep raiders away.",
+        ANSWER,
+    ),
+    (
+        "incomplete_instruction",
+        {"list": "1. The Great Wall of China, near Beijing"},
+        "1. The Great Wall of China, near Beijing\n2. The Taj Mahal in Agra\n3. The Great Barrier Reef",
+        ANSWER,
+    ),
+    (
+        "incomplete_instruction",
+        {"letter": "Hey Sarah,"},
+        "Hey Sarah,\n\nI hope this message finds you well. I'm the lead consultant here and I would like to work with "
+        "your team on the next report.",
+        ANSWER,
+    ),
+    (
+        "incomplete_instruction",
+        {"statement": "How to manage a small business well."},
+        "How to manage a small business well. How not to become overwhelmed.\n\nTo manage a business, you need to know "
+        "how to lead your team and the rest of the people. Managing is not about being successful. It is about being "
+        "willing to adapt.",
         ANSWER,
     ),
     (
@@ -338,6 +355,14 @@ BAD = [
         "Explain photosynthesis.",
         "Hello! How can I help you today?",
     ),
+    (
+        "refusal",
+        {"offers": 3, "per_100_words": 6.0},
+        "My boss wants to sue. Can you help me to get started?",
+        "I\u2019d be happy to help with your legal needs. I can assist with claims of any kind, and I know how hard a "
+        "dispute at work can be for you. I would need to know more about the whole case. Can you please provide me "
+        "with more details about it?",
+    ),
     # echo
     (
         "echo",
@@ -347,24 +372,103 @@ BAD = [
     ),
     ("echo", {"ratio": 0.9394}, "Why do plants turn light into sugar?", "Do plants turn light into sugar?"),
     ("echo", {"ratio": 1.0}, "Fix the roof of my old house", "fix the roof of my old house!"),
+    # modality
+    ("modality", {"instruction": "the image below"}, "Describe the image below in two sentences.", ANSWER),
+    ("modality", {"instruction": "What is in this picture"}, "What is in this picture?", ANSWER),
+    ("modality", {"instruction": "the attached file"}, "Can you summarize the attached file for me?", ANSWER),
+    ("modality", {"instruction": "the article link below"}, "Please refer to the article link below.", ANSWER),
+    (
+        "modality",
+        {"instruction": "the spreadsheet I uploaded"},
+        "Find the mistake in the spreadsheet I uploaded yesterday.",
+        ANSWER,
+    ),
+    ("modality", {"instruction": "Transcribe this recording"}, "Transcribe this recording, please.", ANSWER),
+    ("modality", {"instruction": "Draw me a picture of"}, "Draw me a picture of a cat on a mat.", ANSWER),
+    # identity
+    ("identity", {"response": "As a SmolLM"}, "Explain photosynthesis.", "As a SmolLM, I can. " + ANSWER),
+    (
+        "identity",
+        {"response": "as a text-based AI"},
+        "Explain photosynthesis.",
+        "I'd love to, and as a text-based AI, I keep it short. " + ANSWER,
+    ),
+    (
+        "identity",
+        {"response": "I'm a large language model"},
+        "Explain photosynthesis.",
+        ANSWER + " I’m a large language model, so check it.",
+    ),
+    (
+        "identity",
+        {"response": "trained by Google"},
+        "Explain photosynthesis.",
+        ANSWER + " I was trained by Google, and this is what I learned.",
+    ),
+    (
+        "identity",
+        {"response": "my knowledge cutoff"},
+        "Who is mayor of Paris?",
+        "By my knowledge cutoff, Anne Hidalgo.",
+    ),
+    (
+        "identity",
+        {"response": "As of my last"},
+        "Who is mayor of Paris?",
+        "As of my last update, it was Anne Hidalgo.",
+    ),
+    (
+        "identity",
+        {"instruction": "I'm an AI-powered bot"},
+        "I'm an AI-powered bot, and I'm using your website. What do I do?",
+        ANSWER,
+    ),
     # repetition
-    ("repetition", {"word_run": 9}, "Explain photosynthesis.", "It is very " + "good " * 9),
-    ("repetition", {"character_run": 40}, "Explain photosynthesis.", "Yes, yes" + "e" * 40),
+    ("repetition", {"response": "word_run", "times": 9}, "Explain photosynthesis.", "It is very " + "good " * 9),
+    ("repetition", {"response": "run of e", "times": 41}, "Explain photosynthesis.", "Yes, yes" + "e" * 41),
+    ("repetition", {"response": "run of 1.", "times": 60}, "List eleven plants.", "11." + "1." * 59),
     (
         "repetition",
-        {"duplicate_line_share": 0.5},
+        {"response": "duplicate_sentence_share", "share": 0.5},
         "Explain photosynthesis.",
-        "Light falls\nWater flows\nSugar forms\nLight falls\nWater flows\nSugar forms",
+        "Light falls on leaves\nWater flows up stems\nSugar forms in cells\nGas leaves by pores\n" * 2,
     ),
     (
         "repetition",
-        {"repeated_ngram_share": 0.6667},
+        {"response": "repeated_ngram_share", "share": 0.459},
+        "What is level design?",
+        "Level design is a part of the game. You can see level design as a part of the game, and every level is a "
+        "part of the game. A good level is also a part of the game.",
+    ),
+    ("repetition", {"instruction": "word_run", "times": 40}, "Why " + "oh " * 40 + "why?", ANSWER),
+    # characters
+    (
+        "characters",
+        {"response": "replacement character", "count": 2},
         "Explain photosynthesis.",
-        "the small green plants drink bright morning light daily " * 3,
+        "Light \ufffd\ufffd turns into sugar.",
+    ),
+    (
+        "characters",
+        {"response": "mojibake", "characters": "\u00e2\u20ac\u2122"},
+        "Explain photosynthesis.",
+        "It\u00e2\u20ac\u2122s light.",
+    ),
+    (
+        "characters",
+        {"response": "alphanumeric_share", "share": 0.0},
+        "Say something nice.",
+        "\U0001f31f\U0001f319" * 30,
+    ),
+    (
+        "characters",
+        {"response": "mean_word_characters", "mean": 19.0},
+        "Explain photosynthesis.",
+        " ".join(f"abcdefghijklmnopq{i}" for i in range(10, 22)),
     ),
     # language
     ("language", {"instruction": "es", "probability": 0.77}, "¿Qué es la inteligencia artificial?", ANSWER),
-    ("language", {"instruction": "zh", "probability": 0.99}, "光合作用是什么？", ANSWER),
+    ("language", {"instruction": "Han", "letters": 7}, "光合作用是什么？", ANSWER),
     (
         "language",
         {"response": "es", "probability": 1.0},
@@ -392,8 +496,84 @@ def test_bad_rows_name_reason_and_value(reason, measured, instruction, response)
 
 @pytest.mark.parametrize("side", ["instruction_finish", "response_finish"])
 def test_truncated(side):
-    _, dropped = filters.apply([row("5", "Explain photosynthesis.", ANSWER, **{side: "length"})], settings(), SPECIAL)
+    source = row("5", "Explain photosynthesis.", ANSWER, **{side: "length"})
+    _, dropped = run_rows([source])
     assert [(d["reason"], d["measured"]) for d in dropped] == [("truncated", {side: "length"})]
+    assert run_rows([source], truncated=False)[1] == []
+
+
+def test_an_instruction_that_was_cut_and_never_answered_is_truncated():
+    source = row(1, "Write a story about a fox and", "", instruction_finish="length", response_finish="skipped")
+    assert [d["reason"] for d in run_rows([source])[1]] == ["truncated"]
+
+
+MALFORMED = [
+    ({"response": ...}, {"response": "missing"}),
+    ({"instruction": None}, {"instruction": "null"}),
+    ({"instruction": 7}, {"instruction": "int"}),
+    ({"response": ["a"]}, {"response": "list"}),
+    ({"response": ""}, {"response": "empty"}),
+    ({"instruction": " \n", "response": "", "response_finish": "skipped"}, {"instruction": "empty"}),
+    ({"response": "x" * 100_001}, {"response": "100001 characters"}),
+    ({"response": "half a pair \udc80"}, {"response": "U+DC80"}),
+    ({"instruction": "Explain\x00 photosynthesis"}, {"instruction": "U+0000"}),
+    ({"response": "bell \x07"}, {"response": "U+0007"}),
+    ({"response": "C1 \x9d"}, {"response": "U+009D"}),
+    ({"note": {"by": ["ok", "\ud83d"]}}, {"note.by": "U+D83D"}),
+    ({"bad\udfffkey": 1}, {"": "U+DFFF"}),
+    ({"response_finish": None}, {"response_finish": "null"}),
+    ({"instruction_finish": ...}, {"instruction_finish": "missing"}),
+    ({"history": "before"}, {"history": "not a list of turns"}),
+    ({"history": [{"instruction": "Hi", "response": ""}]}, {"turn 1 response": "empty"}),
+    ({"history": [{"instruction": "Hi", "response": "Hello"}, {"response": "x"}]}, {"turn 2 instruction": "missing"}),
+]
+
+
+@pytest.mark.parametrize("change, measured", MALFORMED, ids=lambda x: ascii(x)[:40])
+def test_malformed_rows_are_dropped_and_can_be_written(change, measured, tmp_path):
+    bad = row(3, "Explain photosynthesis.", ANSWER) | change
+    bad = {key: value for key, value in bad.items() if value is not ...}
+    kept, dropped = run_rows([bad, row(4, *GOOD[0])])
+    assert [r["id"] for r in kept] == [4]
+    assert (dropped[0]["reason"], dropped[0]["measured"]) == ("malformed", measured)
+    io.write_jsonl(tmp_path / "dropped.jsonl", dropped)
+    assert io.read_jsonl(tmp_path / "dropped.jsonl") == dropped
+    assert filters.all_verdicts(bad, filters.begin(settings(), SPECIAL)) == {"malformed": measured}
+
+
+def test_marks_of_other_scripts_and_line_ends_are_no_control_characters():
+    assert (
+        run(("List two hearts.\tThanks\r\n", "\u2764\ufe0f and \U0001f9e1\u200d\U0001f525, both \u200bhearts"))[1] == []
+    )
+
+
+@pytest.mark.parametrize(
+    "ids, message",
+    [
+        ([4, 7, 7], "two rows have the id 7; make the ids unique"),
+        (["7", 7], "two rows have the id 7; make the ids unique"),
+        ([9, 7], "the row with the id 7 comes after 9; sort the rows by id"),
+        ([1, None], "a row has the id None; every row needs a whole number as its id"),
+        ([1, "a1"], "a row has the id 'a1'; every row needs a whole number as its id"),
+        ([1, 2.0], "a row has the id 2.0; every row needs a whole number as its id"),
+        ([True], "a row has the id True; every row needs a whole number as its id"),
+    ],
+)
+def test_ids_that_are_no_order_are_refused(ids, message):
+    rows = [row(i, f"Name {n + 2} rivers.", "Rhine and Rhone") for n, i in enumerate(ids)]
+    with pytest.raises(UserError) as error:
+        list(filters.stream(rows, filters.begin(settings(), SPECIAL)))
+    assert str(error.value) == message
+
+
+def test_a_row_without_an_id_is_refused():
+    with pytest.raises(UserError, match="a row has the id None"):
+        run_rows([{"instruction": "Explain photosynthesis.", "response": ANSWER}])
+
+
+def test_ids_are_sorted_as_numbers():
+    kept, _ = run_rows([row("10", *GOOD[0]), row("9", *GOOD[5])])
+    assert [r["id"] for r in kept] == ["9", "10"]
 
 
 def test_exact_duplicates_keep_the_lowest_id_that_is_good():
@@ -402,7 +582,7 @@ def test_exact_duplicates_keep_the_lowest_id_that_is_good():
         row("9", "Explain photosynthesis.", ANSWER),
         row("2", "Explain photosynthesis!", "I cannot provide information."),  # dropped, so it blocks nobody
     ]
-    kept, dropped = filters.apply(rows, settings(), SPECIAL)
+    kept, dropped = run_rows(rows)
     assert [r["id"] for r in kept] == ["9"]
     assert [(d["id"], d["reason"]) for d in dropped] == [("2", "refusal"), ("10", "exact_duplicate")]
     assert dropped[1]["measured"] == {"duplicate_of": "9"}
@@ -436,55 +616,195 @@ def test_near_duplicates_do_not_depend_on_the_order_of_rows():
     rows = []
     for i in range(120):
         middle = " ".join(dice.choice(nouns) for _ in range(3))
-        rows.append(
-            row(
-                i,
-                f"Write a long and funny story about the animals of the old forest, such as {middle}",
-                ANSWER,
-            )
-        )
-    first = filters.apply(rows, settings(), SPECIAL)
+        text = f"Write a long and funny story about the animals of the old forest, such as {middle}"
+        rows.append(row(i, text, ANSWER))
+    first = run_rows(rows)
     assert 1 < len(first[0]) < 120
     for _ in range(3):
         dice.shuffle(rows)
-        assert filters.apply(rows, settings(), SPECIAL) == first
-    sets = [filters._shingles(r["instruction"]) for r in first[0]]
+        assert run_rows(rows) == first
+    sets = [set(duplicates.shingles(r["instruction"]).tolist()) for r in first[0]]
     assert all(len(a & b) / len(a | b) < 0.8 for i, a in enumerate(sets) for b in sets[:i])
     assert {d["measured"]["duplicate_of"] for d in first[1]} <= {r["id"] for r in first[0]}
 
 
-def test_ids_are_sorted_as_numbers_and_unique():
-    kept, _ = filters.apply([row("10", *GOOD[0]), row("9", *GOOD[5])], settings(), SPECIAL)
-    assert [r["id"] for r in kept] == ["9", "10"]
-    with pytest.raises(ValueError, match="same id"):
-        filters.apply([row("7", *GOOD[0]), row(7, *GOOD[5])], settings(), SPECIAL)
+# a fault in an earlier turn, and the filter that must see it
+EARLIER = [
+    ("length", {"instruction_words": 1}, "Photosynthesis?", ANSWER),
+    ("template_leak", {"response": "<|im_end|>"}, "Explain photosynthesis.", ANSWER + "<|im_end|>"),
+    ("incomplete_instruction", {"unfinished": ":"}, "Please translate this paragraph:", ANSWER),
+    ("modality", {"instruction": "the image above"}, "Describe the image above.", ANSWER),
+    (
+        "refusal",
+        {"phrase": "I'm sorry, but I can't help with"},
+        "Explain photosynthesis.",
+        "I'm sorry, but I can't help with that.",
+    ),
+    ("identity", {"response": "As a SmolLM"}, "Explain photosynthesis.", "As a SmolLM, I can. " + ANSWER),
+    ("echo", {"ratio": 1.0}, "Explain how plants turn light into sugar.", "explain how plants turn light into sugar"),
+    ("repetition", {"response": "word_run", "times": 9}, "Explain photosynthesis.", "It is very " + "good " * 9),
+    (
+        "characters",
+        {"response": "replacement character", "count": 1},
+        "Explain photosynthesis.",
+        "Light\ufffd makes sugar.",
+    ),
+    ("language", {"instruction": "Han", "letters": 7}, "光合作用是什么？", ANSWER),
+    ("contaminated", {"item": "q1", "covered": 1.0}, "Which gas do green plants release by day?", "Oxygen."),
+]
+TESTS = decontaminate.Index({"q1": "Which gas do green plants release by day?"})
 
 
-def test_korean():
-    pairs = [
-        (
-            "광합성이 무엇인지 쉽게 설명해 주세요.",
-            "광합성은 식물이 빛을 이용하여 물과 이산화탄소로 당을 만드는 과정입니다.",
-        ),
-        ("파이썬에서 리스트를 정렬하는 방법을 알려주세요.", "```python\nsorted(numbers)\n```"),
-        ("대한민국의 수도는 어디인가요?", "서울입니다."),
+@pytest.mark.parametrize("reason, measured, instruction, response", EARLIER)
+def test_every_turn_is_looked_at(reason, measured, instruction, response):
+    turns = [{"instruction": "Hello, I have a question.", "response": "Please ask it, I am listening."}]
+    turns.append({"instruction": instruction, "response": response})
+    source = row(1, "And what happens at night?", "Plants breathe then, as animals do.", history=turns)
+    _, dropped = filters.apply([source], settings(), SPECIAL, tests=TESTS)
+    assert [(d["reason"], d["measured"]) for d in dropped] == [(reason, {**measured, "turn": 2})]
+    assert filters.apply([{**source, "history": turns[:1]}], settings(), SPECIAL, tests=TESTS)[1] == []
+    late = row(1, instruction, response, history=turns[:1])
+    _, dropped = filters.apply([late], settings(), SPECIAL, tests=TESTS)
+    assert [(d["reason"], d["measured"]) for d in dropped] == [(reason, {**measured, "turn": 2})]
+
+
+def test_duplicates_and_the_split_go_by_the_first_instruction():
+    turn = {"instruction": LONG, "response": ANSWER}
+    rows = [
+        row(1, "Make it shorter, please.", "Here it is, shorter.", history=[turn]),
+        row(2, "Make it shorter, please.", "Here it is, shorter.", history=[{**turn, "instruction": "Name a tree"}]),
+        row(3, "Add a comment, please.", "Here it is, with one.", history=[turn]),
+        row(4, "Add a test, please.", "Here.", history=[{**turn, "instruction": "Please " + LONG}]),
     ]
-    assert run(*pairs, language="ko")[1] == []
-    assert run(*pairs, language=None)[1] == []
-    assert [d["measured"]["instruction"] for d in run(*pairs, language="en")[1]] == ["ko"] * 3
-    assert [d["reason"] for d in run(("Explain how plants turn light into sugar.", ANSWER), language="ko")[1]] == [
-        "language"
+    kept, dropped = run_rows(rows)
+    assert [r["id"] for r in kept] == [1, 2]
+    assert [(d["id"], d["reason"]) for d in dropped] == [(3, "exact_duplicate"), (4, "near_duplicate")]
+    for seed in range(20):
+        sides = filters.split([rows[0], rows[2], rows[1]], 0.5, seed)
+        assert {r["id"] for r in sides[0]} in ({1, 3}, {2})
+
+
+def test_contaminated_needs_an_index():
+    pair = ("Which gas do green plants release by day?", "Oxygen.")
+    assert run(pair)[1] == []
+    assert filters.apply([row(1, *pair)], settings(contaminated=False), SPECIAL, tests=TESTS)[1] == []
+
+
+def test_verdict_row_by_row_is_what_apply_does():
+    rows = [row(i, *pair) for i, pair in enumerate(GOOD + [b[2:] for b in BAD] + GOOD[:10])]
+    memory = filters.begin(settings(mask_pii=False), SPECIAL)
+    one_by_one = [filters.verdict(r, memory) for r in rows]
+    kept, dropped = run_rows(rows, mask_pii=False)
+    assert [r for r, against in zip(rows, one_by_one, strict=True) if against is None] == kept
+    assert [against for against in one_by_one if against] == [(d["reason"], d["measured"]) for d in dropped]
+    assert len(kept) == len(GOOD)
+
+
+def test_stream_holds_nothing_back():
+    taken = []
+
+    def rows():
+        for i, pair in enumerate(GOOD[:5]):
+            taken.append(i)
+            yield row(i, *pair)
+
+    for number, (source, passed) in enumerate(filters.stream(rows(), filters.begin(settings(), SPECIAL))):
+        assert (source["id"], passed, len(taken)) == (number, True, number + 1)
+
+
+def test_all_verdicts_asks_each_filter_alone():
+    memory = filters.begin(settings(), SPECIAL, TESTS)
+    bad = row(1, "Please " + LONG, "As a SmolLM, I say: " + "good " * 9, response_finish="length")
+    found = [
+        filters.all_verdicts(row(0, LONG, "I cannot provide information."), memory),
+        filters.all_verdicts(bad, memory),
+        filters.all_verdicts(row(2, "Please " + LONG, ANSWER), memory),
+        filters.all_verdicts(row(3, "Please " + LONG, ANSWER), memory),
+        filters.all_verdicts(row(4, *GOOD[0]), memory),
     ]
+    # row 2 is the same as row 1, which was itself only near to row 0
+    assert [sorted(f) for f in found] == [
+        ["refusal"],
+        ["identity", "near_duplicate", "repetition", "truncated"],
+        ["exact_duplicate", "near_duplicate"],
+        ["exact_duplicate", "near_duplicate"],
+        [],
+    ]
+    assert found[1]["near_duplicate"] == found[3]["near_duplicate"] == {"duplicate_of": 0, "jaccard": 0.95}
+    assert found[3]["exact_duplicate"] == {"duplicate_of": 1}
 
 
-def test_english_only_rules_leave_other_languages_alone():
-    assert run(("Escribe Un Poema Corto", "La lluvia canta en el tejado."), language="es")[1] == []
+def test_the_first_of_all_verdicts_is_the_verdict():
+    order = [name for name, _ in filters.FILTERS]
+    for _, _, instruction, response in BAD:
+        source = row(1, instruction, response)
+        found = filters.all_verdicts(source, filters.begin(settings(), SPECIAL))
+        first = min(found, key=order.index)
+        assert filters.verdict(source, filters.begin(settings(), SPECIAL)) == (first, found[first])
+
+
+def test_personal_data_is_masked_in_kept_rows():
+    address = "anna.schmidt@posteo.de"
+    source = row(
+        1,
+        f"Write to {address} about the late parcel.",
+        f"To: {address}\nWhere is it?",
+        history=[{"instruction": "Hello there, my friend", "response": f"Hello, {address}"}],
+    )
+    kept, _ = run_rows([source, row(2, *GOOD[0])])
+    assert address not in json.dumps(kept)
+    assert kept[0]["masked"] == ["email"]
+    assert kept[0]["history"][0]["response"] == "Hello, user@example.com"
+    assert kept[1] == row(2, *GOOD[0])
+    assert address in json.dumps(source)
+    assert run_rows([source], mask_pii=False)[0] == [source]
+
+
+SWITCHES = "truncated template_leak incomplete_instruction modality refusal identity exact_duplicate".split()
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_switches(name):
+    texts = {
+        "truncated": GOOD[0],
+        "template_leak": ("Explain photosynthesis.", "Open <filename> and read."),
+        "incomplete_instruction": ("Write a story about a fox and", ANSWER),
+        "modality": ("Describe the image below.", ANSWER),
+        "refusal": ("Explain photosynthesis.", "I cannot provide information on that."),
+        "identity": ("Explain photosynthesis.", "As a SmolLM, I can. " + ANSWER),
+        "exact_duplicate": GOOD[0],
+    }
+    rows = [row(1, *texts[name])]
+    if name == "truncated":
+        rows[0]["response_finish"] = "length"
+    if name == "exact_duplicate":
+        rows.append(row(2, *texts[name]))
+    assert [d["reason"] for d in run_rows(rows, near_duplicate_jaccard=None)[1]] == [name]
+    assert run_rows(rows, near_duplicate_jaccard=None, **{name: False})[1] == []
+
+
+@pytest.mark.parametrize(
+    "off, pair",
+    [
+        ({"max_echo": 1.0}, ("Explain how a plant grows", "Explain how a plant grows")),
+        ({"min_language_probability": 1.0}, ("¿Qué es la inteligencia artificial?", ANSWER)),
+        ({"language": None}, ("光合作用是什么？", ANSWER)),
+        ({"min_alphanumeric_share": 0.0}, ("Say something nice.", "\U0001f31f\U0001f319" * 30)),
+        ({"max_duplicate_sentence_share": 1.0, "max_repeated_ngram_share": 1.0}, ("Say it.", "Go to the river. " * 20)),
+    ],
+)
+def test_thresholds_can_be_turned_off(off, pair):
+    assert run(pair)[1]
+    assert run(pair, **off)[1] == []
 
 
 def test_settings_are_obeyed():
     assert run(GOOD[0], min_response_words=2)[1][0]["measured"] == {"response_words": 1}
-    assert run(("Explain how a plant grows", "Explain how a plant grows"), max_echo=1.0)[1] == []
-    assert run(("¿Qué es la inteligencia artificial?", ANSWER), min_language_probability=1.0)[1] == []
+
+
+def test_params_has_the_same_settings():
+    assert Filter(**SETTINGS).model_dump() == SETTINGS
+    assert {name for name, _ in filters.FILTERS} >= {k for k, v in SETTINGS.items() if v is True and k != "mask_pii"}
 
 
 def test_no_special_tokens_and_progress():
@@ -496,49 +816,52 @@ def test_no_special_tokens_and_progress():
 @pytest.mark.parametrize(
     "text",
     [
-        "x" * 100_000,
-        "word " * 20_000,
-        "a b\n" * 25_000,
-        "(" * 100_000,
-        "`" * 100_000,
+        "x" * 99_000,
+        "word " * 19_000,
+        "a b\n" * 24_000,
+        "(" * 99_000,
+        "`" * 99_000,
         "the following " * 7_000,
         "Sure, " * 16_000,
         "hello " * 16_600,
         "I'm sorry, " * 9_000,
-        '"' * 100_000,
-        " " * 100_000,
-        "가나다 " * 25_000,
-        "Ab1, " * 20_000,
-        "between " * 12_500,
+        '"' * 99_000,
+        "가나다 " * 24_000,
+        "光合作用" * 24_000,
+        "Ab1, " * 19_000,
+        "between " * 12_000,
         "the text " * 11_000,
-        "$" * 100_000,
-        "a-" * 50_000,
-        "\n" * 100_000,
-        "the " + "a" * 99_990,
-        "<|" * 50_000,
+        "$" * 99_000,
+        "a-" * 49_000,
+        "x.1-" * 24_000,
+        "the " + "a" * 99_000,
+        "<|" * 49_000,
         "A. " * 33_000,
+        "as a as an " * 9_000,
+        "i am a b c " * 9_000,
+        "the image " * 9_000,
         " ".join(map(str, range(17_000))),
+        " ".join(f"é{n}" for n in range(14_000)),
     ],
+    ids=lambda text: ascii(text[:12]),
 )
-def test_very_long_texts_take_less_than_a_second(text):
-    limits = settings(max_instruction_words=10**6, max_response_words=10**6)
-    special, lsh = filters.re.compile("<x>"), filters.MinHashLSH(num_perm=128, params=(32, 4))
-    filters._detector().detect("load the model")
-    for name, function in filters.FILTERS:
-        start = time.perf_counter()
-        memory = {"special": special, "seen": {}, "kept": [], "lsh": lsh}
-        function(row(1, text, text + "?"), limits, memory)
-        assert time.perf_counter() - start < 1, name
+def test_very_long_texts_end(text):
+    """None of the patterns may need more than time in proportion: with one that does, this never ends."""
+    memory = filters.begin(settings(), SPECIAL, TESTS)
+    assert len(text) <= filters.LONGEST_TEXT - 2
+    assert "length" in filters.all_verdicts(row(1, text + "?", text), memory)
 
 
 def test_counts():
-    rows = [row(i, *pair) for i, pair in enumerate([GOOD[0], GOOD[0], ("", ""), GOOD[1]])]
-    kept, dropped = filters.apply(rows, settings(), SPECIAL)
+    rows = [row(i, *pair) for i, pair in enumerate([GOOD[0], GOOD[0], ("...", "Yes"), GOOD[1]])]
+    kept, dropped = run_rows(rows)
     total = filters.counts(rows, kept, dropped)
     assert total == {"in": 4, "kept": 2, "dropped": 2} | {f"dropped_{name}": 0 for name, _ in filters.FILTERS} | {
         "dropped_length": 1,
         "dropped_exact_duplicate": 1,
+        "dropped_judged": 0,
     }
+    assert filters.tally(Counter([None, "length", "exact_duplicate", None])) == total
     assert filters.counts([], [], [])["in"] == 0
     for wrong in (
         (rows[:3], kept, dropped),
@@ -563,6 +886,11 @@ def test_split_is_by_prompt_and_stable():
     assert filters.split(rows, 0.1, seed=2) != (train, validation)
     more = rows + [row(i, f"Describe the number {i}", ANSWER) for i in range(400, 500)]
     assert [r for r in filters.split(more, 0.1, seed=1)[1] if r["id"] < 400] == validation
+
+
+def test_the_split_is_that_of_earlier_versions():
+    # sha256("1\nexplain the number 7") read as a number in 0-1
+    assert filters.split_place("Explain the number 7.", 1) == pytest.approx(0.4409228, abs=1e-7)
 
 
 @pytest.mark.parametrize("share", [1e-9, 1 - 1e-9])

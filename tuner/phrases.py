@@ -1,23 +1,12 @@
-"""What filters recognise in a text: words, prose, English requests and refusals, a chat template's headers.
+"""What `instructions.py` recognises in English: requests, openings of answers, references to a text that is missing.
 
-Where each is looked for and when it does not count is said in `filters.py`. Patterns are narrow on purpose:
-"I can't help with" is a refusal, "I can't come" may be the letter that was asked for.
+Where each is looked for and when it does not count is said there.
 """
 
 import re
-import unicodedata
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_TOKEN = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
-SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
-MARKS = re.compile(r"[.,;:?\u2026\u3002\uff1f\uff0c\uff01\"\u201c\u201d]+$|(?<![\d)])!+$")
-FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-NOT_PROSE = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\$[^$\n]*\$|https?://\S+|[\"\u201c\u00ab][^\"\u201d\u00bb\n]*[\"\u201d\u00bb]",
-    re.DOTALL,
-)
-PROSE_WORD = re.compile(r"(?<![\w/.@\\])[^\W\d_](?:[^\W\d_]|['\u2019-](?=[^\W\d_]))*(?![\w/@\\=(])")
-CODE_MARK = re.compile(r"[{}()\[\]<>=;_/\\|+*#$&^]")
+from tuner.texts import SENTENCE_END, words
+
 SMALL_WORD = re.compile(r"(?:an?|and|as|at|by|for|from|in|of|on|or|the|to|with)", re.IGNORECASE)
 
 VERBS = (
@@ -75,7 +64,7 @@ NOUN = (
     r"(?:text|passage|paragraph|article|story|poem|essay|e-?mail|letter|review|sentences?|statements?"
     r"|code|snippet|table"
     r"|lists?|data(?:set)?|questions?|equations?|conversation|dialogue|document|options|words|numbers"
-    r"|image|picture)\b"
+    r")\b"
 )
 REFERENCE = re.compile(
     r"\b(?:the|these)\s+following\b(?!\s+(?:day|morning|night|week|month|year|season|century|decade"
@@ -113,62 +102,12 @@ DIALOGUE = re.compile(
     re.IGNORECASE,
 )
 
-AI = r"as an ai(?: language)?(?: model| assistant| chatbot| system)?"
-HELPING = (
-    r"(?:help (?:you )?with|help you$|help you[.,!]|assist|provide|fulfil|comply|answer|create|generate"
-    r"|write|do that|engage|support"
-    r"|discuss|complete|access|browse|process|perform|offer|continue|respond|translate"
-    r"|give (?:you )?(?:advice|medical|legal))"
-)
-CANNOT = r"(?:can't|cannot|can not|won't|will not be able to|(?: am|'m) (?:unable|not able) to|couldn't)"
-REFUSAL = re.compile(
-    rf"{AI},? (?:i|my)\b|i(?:'m| am) (?:just |only )?an ai\b(?! (?:research|engineer|scien|develop|expert))"
-    rf"|(?:(?:i(?:'m| am) (?:really |very |so )?sorry|sorry|i apologi[sz]e"
-    rf"|unfortunately)[,.]? (?:but )?)?i ?{CANNOT} {HELPING}"
-    r"|(?:i(?:'m| am) sorry, but )?i (?:don't|do not) have (?:personal (?:opinion|feeling|experience"
-    r"|belief|preference)"
-    r"|the (?:ability|capability) to|access to (?:real-time|the internet|external|personal))",
-    re.IGNORECASE,
-)
-AI_REFUSAL = re.compile(
-    r"as an ai(?: language model| assistant| language assistant)?, i (?:don't|do not|can't|cannot|am not"
-    r"|am unable)",
-    re.IGNORECASE,
-)
-NO_ANSWER = re.compile(
-    r"\W*(?:(?:hi|hello|hey)\b[^.!?\n]{0,30}[.!,]?\s*)?(?:how (?:can|may) i (?:help"
-    r"|assist) you[^.!?\n]{0,20}\?"
-    r"|i(?:'m| am) here to help[^.!?\n]{0,20}[.!])\W*",
-    re.IGNORECASE,
-)
-ASKS_FOR_NO = re.compile(
-    r"\b(?:declin\w*|refus\w*|apolog\w*|reject\w*|excuse|turn(?:ing)? down|say(?:ing)? no|greet\w*|hello"
-    r"|hi|customer|agent|bot"
-    r"|chatbot|robot|ai|assistant|phrase|sentence|role-?play\w*|dialogue|conversation)\b",
-    re.IGNORECASE,
-)
 EDITING = re.compile(
     r"\b(?:correct|fix|rewrite|rephrase|proofread|edit|repeat|paraphrase|convert|punctuate|capitali[sz]e"
     r"|change|replace|copy"
     r"|add|remove|insert|complete|improve|refactor|debug|translate|format|sort|fill)\b",
     re.IGNORECASE,
 )
-TONGUES = (
-    r"(?:french|spanish|german|italian|portuguese|dutch|latin|greek|russian|polish|turkish|arabic|hebrew"
-    r"|hindi|chinese"
-    r"|mandarin|japanese|korean|vietnamese|thai|swedish|norwegian|danish|finnish|czech|english|esperanto)"
-)
-OTHER_LANGUAGE = re.compile(
-    rf"\b(?:translat\w*|(?:in|into|to|from)\s+{TONGUES}|{TONGUES}\s+(?:words?|phrases?|sentences?|for"
-    rf"|translation|greetings?)"
-    r"|languages)\b|\ubc88\uc5ed",
-    re.IGNORECASE,
-)
-
-
-def words(text: str) -> list[str]:
-    """What blanks separate, and each Han or kana character; punctuation alone is no word."""
-    return [t for t in _TOKEN.findall(text) if any(unicodedata.category(c)[0] not in "PZC" for c in t)]
 
 
 def missing_reference(text: str) -> str | None:
@@ -187,28 +126,3 @@ def missing_reference(text: str) -> str | None:
         return None
     others = SENTENCE_END.split(text[:begin]) + SENTENCE_END.split(text[end:])
     return None if any(words(s) and not NOT_CONTENT.match(s) for s in others) else found.group().strip()
-
-
-def normalise(text: str) -> str:
-    """The text by which instructions are the same: casefolded, blanks collapsed, sentence marks stripped.
-
-    Marks go at the ends of words only, symbols never: "C#", "x - 2", ".5" and "5!" stay what they are.
-    """
-    tokens = unicodedata.normalize("NFC", text).casefold().split()
-    return " ".join(bare for t in tokens if (bare := MARKS.sub("", t.lstrip('"\u201c\u201d'))))
-
-
-def bare_words(text: str) -> list[str]:
-    return [t.strip(".,;:!?\"'()*_").casefold() for t in words(text)]
-
-
-def prose(text: str) -> list[str]:
-    """What tells a language: the parts between marks and commas, without code, formulas, links, quotations.
-
-    Reads the first 4000 characters.
-    """
-    lines = (s for s in NOT_PROSE.sub(" ", text[:4000]).splitlines() if len(CODE_MARK.findall(s)) <= 0.08 * len(s))
-    parts = (
-        PROSE_WORD.findall(part) for line in lines for part in re.split(r"[,;:.!?]\s|\s[-\u2013\u2014]\s", line + " ")
-    )
-    return [" ".join(w for w in part if len(w) > 1 or not w.isascii()) for part in parts]
