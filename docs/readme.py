@@ -28,10 +28,12 @@ def filtered(root: Path) -> str:
     prefix = "dropped_"
     reasons = {name.removeprefix(prefix).replace("_", " "): n for name, n in counts.items() if name.startswith(prefix)}
     named = ", ".join(f"{n} {name}" for name, n in sorted(reasons.items(), key=lambda pair: -pair[1]) if n)
-    pairs = io.read_json(root / "metrics/prefer.json")
+    pairs, verified = (io.read_json(root / f"metrics/{name}.json") for name in ("prefer", "verify"))
+    origins = ", ".join(f"{n} {origin.replace('_', '-')}" for origin, n in verified["origin"].items())
     return (
         f"{counts['in']} generated rows, {counts['kept']} kept ({counts['train']} train, {counts['validation']} "
-        f"validation), {counts['dropped']} dropped ({named}); {pairs['train']} preference pairs to train on and "
+        f"validation), {counts['dropped']} dropped ({named}). {verified['rows']} rows with checked "
+        f"constraints ({origins}) join the training rows. {pairs['train']} preference pairs to train on and "
         f"{pairs['validation']} to validate.\n"
     )
 

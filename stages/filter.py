@@ -1,28 +1,53 @@
 """Keep the rows that pass every rule, say why the others were dropped, and split the kept ones by prompt."""
 
+from collections import Counter
+
 from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import data, filters, io, model, template
+    from tuner import data, decontaminate, filters, io, judge, model, template
     from tuner.errors import UserError
 
-    rows = io.read_jsonl(paths.raw)
-    special = template.special_tokens(model.load_tokenizer(paths.model))
-    kept, dropped = filters.apply(rows, params.filter, special, progress("filter"))
-    train, validation = filters.split(kept, params.filter.validation_share, params.seed)
-    counts = filters.counts(rows, kept, dropped)
-    if not (train and validation):
-        most = max((name for name in counts if name.startswith("dropped_")), key=counts.get)
-        raise UserError(
-            f"only {len(kept)} of {len(rows)} rows passed; most often {most} ({counts[most]}): generate more"
-        )
-    io.write_jsonl(paths.kept, kept)
-    io.write_jsonl(paths.dropped, dropped)
-    io.write_jsonl(paths.train, map(data.conversation, train))
-    io.write_jsonl(paths.validation, map(data.conversation, validation))
-    io.write_json(paths.metrics, counts | {"train": len(train), "validation": len(validation)})
-    return f"{len(rows)} rows, kept {len(kept)} ({len(train)} train, {len(validation)} validation)"
+    tokenizer = model.load_tokenizer(paths.model)
+    tests = decontaminate.evaluation_index(params.evaluate, params.seed)
+    memory = filters.begin(params.filter, template.special_tokens(tokenizer), tests)
+    reasons, sides = Counter(), Counter()
+    scratch.mkdir(exist_ok=True)
+    # Row by row, so that a million rows need no more memory than the index of duplicates.
+    with (
+        io.jsonl_writer(scratch / "passed.jsonl") as passing,
+        io.jsonl_writer(paths.kept) as keep,
+        io.jsonl_writer(paths.dropped) as drop,
+        io.jsonl_writer(paths.train) as train,
+        io.jsonl_writer(paths.validation) as validate,
+    ):
+        for row, passed in filters.stream(progress("filter")(io.each_jsonl(paths.raw)), memory):
+            (passing if passed else drop)(row)
+            reasons[None if passed else row["reason"]] += 1
+        low = judge.lowest_rows(passing.written, paths.model, params.filter.judged_share, params.runtime, progress)
+        for row in passing.written():
+            if row["id"] in low:
+                drop({**row, "reason": "judged", "measured": {"score": low[row["id"]]}})
+            else:
+                keep(row)
+        counts = filters.tally(reasons, judged=len(low))
+        if counts["kept"] < 2:
+            most = max((name for name in counts if name.startswith("dropped_")), key=counts.get)
+            found = f"only {counts['kept']} of {counts['in']} rows passed"
+            raise UserError(f"{found}; most often {most} ({counts[most]}): generate more")
+
+        def place(row):
+            return filters.split_place(filters.turns(row)[0]["instruction"], params.seed)
+
+        limit = filters.split_limit(map(place, keep.written()), params.filter.validation_share)
+        for row in keep.written():
+            side = "validation" if place(row) < limit else "train"
+            (validate if side == "validation" else train)(data.conversation(row))
+            sides[side] += 1
+    (scratch / "passed.jsonl").unlink()
+    io.write_json(paths.metrics, counts | {"train": sides["train"], "validation": sides["validation"]})
+    return f"{counts['in']} rows, kept {counts['kept']} ({sides['train']} train, {sides['validation']} validation)"
 
 
 if __name__ == "__main__":

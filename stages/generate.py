@@ -1,21 +1,39 @@
-"""Let the generator write instruction-response pairs the Magpie way."""
+"""Let the generator write instruction-response pairs the Magpie way, until enough of them pass the filters."""
+
+from functools import cache, partial
 
 from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import engine, generate, io
+    from tuner import decontaminate, engine, filters, generate, io, judge, model, template
 
     settings = params.generate
+    tokenizer = model.load_tokenizer(paths.model)
     kind = engine.choose(settings.engine, paths.model, params.runtime)
-    key = generate.key(settings.model_dump(exclude={"engine"}), kind, params.seed, paths.model)
-    with io.scratch(scratch, "generate", key) as folder:
-        sampler = engine.load(kind, paths.model, params.runtime)
-        bar = progress("generate")
-        rows = generate.pairs(sampler, settings, seed=params.seed, folder=folder, progress=bar)
+    tests = decontaminate.evaluation_index(params.evaluate, params.seed)
+    memory = filters.begin(params.filter, template.special_tokens(tokenizer), tests)
+
+    def objection(row):
+        found = filters.verdict(row, memory)
+        return found and found[0]
+
+    wanted = judge.rows_to_judge(settings.rows, params.filter.judged_share)
+    key = generate.pairs_key(settings, kind, params.seed, paths.model)
+    # Kept when the stage ends: with other filters or a higher quota it goes on with what was sampled.
+    with io.scratch(scratch, "generate", key, keep=True) as folder, progress("generate")(total=wanted) as bar:
+        rows = generate.pairs(
+            cache(partial(engine.load, kind, paths.model, params.runtime)),
+            tokenizer,
+            settings,
+            objection=objection,
+            rows=wanted,
+            seed=params.seed,
+            folder=folder,
+            bar=bar,
+        )
         io.write_jsonl(paths.raw, rows)
-    answered = sum(row["response_finish"] == "stop" for row in rows)
-    return f"{len(rows)} pairs by {kind}, {answered} with a finished response"
+    return f"{len(rows)} pairs by {kind}, {wanted} pass the filters"
 
 
 if __name__ == "__main__":

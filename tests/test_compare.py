@@ -243,7 +243,7 @@ def test_markdown_table() -> None:
     assert lines[2].startswith("| base | ") and lines[2].endswith("| none | none |")
     cell = table["lora"]["agent"]
     assert f"{100 * cell['value']:.1f} %<br>+{100 * cell['difference']:.1f} points" in lines[3]
-    assert "**better**" in lines[3] and "| 11,520 | 2 min |" in lines[3]
+    assert "**better**" in lines[3] and "| 11,520 | 150 s |" in lines[3]
     assert lines[5].startswith("| dpo against lora | ") and "no evidence" in lines[5]
     assert "12 tests" in text and "95 % interval" in text and "n = 60" in text
     loss = table["lora"]["eval_loss"]

@@ -21,6 +21,8 @@ NAMES = {
     "base@smollm2-135m",
     "generate",
     "filter",
+    "verify",
+    "describe",
     "reward",
     "candidates",
     "score",
@@ -179,10 +181,10 @@ def test_a_changed_margin_repeats_what_reads_the_pairs_and_not_the_training_on_d
     assert downstream(GRAPH, starts) == {"prefer", "dpo", "compare", "select"} | evaluations
 
 
-def test_every_stage_but_the_last_two_is_needed_and_all_start_from_a_base_model():
+def test_every_stage_but_the_last_of_each_branch_is_needed_and_all_start_from_a_base_model():
     base = STAGES["base@smollm2-135m"]
     assert downstream(GRAPH, {base}) == NAMES
-    assert {stage.name for stage in STAGES.values() if not GRAPH.in_degree(stage)} == {"compare", "select"}
+    assert {stage.name for stage in STAGES.values() if not GRAPH.in_degree(stage)} == {"compare", "describe", "select"}
 
 
 def test_compare_waits_for_every_evaluation_and_training():

@@ -308,6 +308,40 @@ def test_finished_work_is_removed_so_that_a_forced_run_runs(tmp_path):
         assert list(folder.iterdir()) == []
 
 
+def test_scratch_that_is_to_be_kept_is_there_the_next_time(tmp_path):
+    with io.scratch(tmp_path, "generate", "one", keep=True) as folder:
+        (folder / "chunk").touch()
+    with io.scratch(tmp_path, "generate", "one", keep=True) as folder:
+        assert (folder / "chunk").exists()
+    with io.scratch(tmp_path, "generate", "two", keep=True) as folder:
+        assert list(folder.iterdir()) == []
+    assert not (tmp_path / "generate/one").exists()
+
+
+def test_rows_are_read_one_at_a_time(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"id": 1}\n{"id": 2}\nnot JSON\n')
+    rows = io.each_jsonl(file)
+    assert [next(rows), next(rows)] == [{"id": 1}, {"id": 2}]
+    with pytest.raises(UserError, match="rows.jsonl:3: not JSON"):
+        next(rows)
+
+
+def test_a_writer_shows_what_it_wrote_and_leaves_nothing_when_its_block_fails(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    with pytest.raises(KeyboardInterrupt), io.jsonl_writer(file) as write:
+        write({"id": 1})
+        assert list(write.written()) == [{"id": 1}]
+        write({"id": 2, "text": "caf\u00e9"})
+        assert len(list(write.written())) == 2
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+    with io.jsonl_writer(file) as write:
+        write({"id": 1})
+        assert not file.exists()
+    assert io.read_jsonl(file) == [{"id": 1}]
+
+
 def test_scratch_of_another_stage_is_left_alone(tmp_path):
     interrupted(tmp_path, "generate", "one")
     with io.scratch(tmp_path, "candidates", "two"):

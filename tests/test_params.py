@@ -59,9 +59,9 @@ def test_the_shipped_file_loads():
 @pytest.mark.parametrize("written", ["1e-05", "1e-5", "1E-5", "0.00001", "1.0e-05"])
 def test_a_learning_rate_as_dvc_writes_it_is_a_number(tmp_path, written):
     text = (ROOT / "params.yaml").read_text()
-    assert text.count("  learning_rate: 1.0e-3\n") == 1
+    assert text.count("  learning_rate: 5.0e-4\n") == 1
     file = tmp_path / "params.yaml"
-    file.write_text(text.replace("  learning_rate: 1.0e-3\n", f"  learning_rate: {written}\n"))
+    file.write_text(text.replace("  learning_rate: 5.0e-4\n", f"  learning_rate: {written}\n"))
     assert params.load(file).lora.learning_rate == 1e-5
 
 
@@ -110,6 +110,30 @@ BAD = {
         "generate.response.top_kk = 1",
         "did you mean top_k?",
     ),
+    "unknown key in an entry of a list": (
+        [("generate/instruction", [{**SHIPPED["generate"]["instruction"][0], "top_n": 1}])],
+        "generate.instruction[0].top_n = 1",
+        "did you mean top_p?",
+    ),
+    "unknown key of a domain": (
+        [("generate/domains", {"code": {"weight": 1, "sytem": "You are"}})],
+        "generate.domains.code.sytem = 'You are'",
+        "did you mean system?",
+    ),
+    "odd name of a domain": (
+        [("generate/domains", {"a.b": {"weight": 1, "system": None}})],
+        "generate.domains.a.b",
+        "a name must be letters, digits",
+    ),
+    "no cells": ([("generate/instruction", [])], "generate.instruction = []", "1 or more"),
+    "a weight of zero": (
+        [("generate/domains/any", {"weight": 0, "system": None})],
+        "generate.domains.any.weight = 0",
+        "greater than 0",
+    ),
+    "a cap below the quota": ([("generate/max_rows", 50)], "generate.max_rows = 50", "at least generate.rows = 100"),
+    "unknown constraint family": ([("verify/families", ["rhyme"])], "verify.families", "'rhyme' is not one of fewer_"),
+    "all rows verified": ([("verify/share", 1.0)], "verify.share = 1.0", "less than 1"),
     "unknown key of a model": ([(f"models/{MODEL}/licence", "mit")], f"models.{MODEL}.licence = 'mit'", "license?"),
     "missing key": ([("lora/r", ABSENT)], "lora.r is missing", "every value is stated in the file"),
     "missing section": ([("lora", ABSENT)], "lora is missing", "every value is stated in the file"),
@@ -199,8 +223,8 @@ BAD = {
     "a dot in a model's name": ([("models/qwen2.5", SOURCE)], "models.qwen2.5:", "no dot"),
     "a slash in a model's name": ([("models", {"a/b": SOURCE})], "models.a/b:", "letters, digits, - and _"),
     "greedy instructions": (
-        [("generate/instruction/temperature", 0)],
-        "generate.instruction.temperature = 0",
+        [("generate/instruction", [{**SHIPPED["generate"]["instruction"][0], "temperature": 0}])],
+        "generate.instruction[0].temperature = 0",
         "must be above 0",
     ),
     "greedy candidates": (
@@ -239,7 +263,7 @@ def test_a_key_that_is_a_number_is_unknown(tmp_path):
 def test_a_model_named_by_a_number_is_refused(tmp_path):
     values = copy.deepcopy(SHIPPED)
     values["models"][135] = SOURCE
-    assert refusal(write(tmp_path, values)).startswith("models.135: a model's name must be letters, digits")
+    assert refusal(write(tmp_path, values)).startswith("models.135: a name must be letters, digits")
 
 
 def test_a_long_value_is_cut(tmp_path):

@@ -2,24 +2,30 @@
 
 import json
 import os
+import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from tuner import base
+from tuner import base, constraints
 
 ROOT = Path(__file__).resolve().parent.parent
 DVC = [sys.executable, "-m", "dvc"]
+ROWS = 36  # that pass the filters
 METHODS = ("base", "lora", "prompt_tuning", "dpo")
 STAGES = [
     "base@tiny",
     "generate",
     "filter",
+    "verify",
+    "describe",
     "reward",
     "candidates",
     "score",
@@ -62,14 +68,19 @@ def tiny_params(model: Path) -> dict:
     sampling = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 60}
     source = {"source": "directory", "path": str(model), "sha256": base.weights_sha256(model), "license": "mit"}
     values |= {"models": {"tiny": source}, "generator": "tiny", "student": "tiny", "methods": ["lora", "prompt_tuning"]}
-    values["generate"] |= {"rows": 384, "instruction": sampling, "response": sampling}
+    garden = {"weight": 1, "system": "You are a helpful garden model"}
+    domains = {"any": {"weight": 2, "system": None}, "garden": garden}
+    values["generate"] |= {"rows": ROWS, "max_rows": 4000, "domains": domains}
+    cells = [sampling, sampling | {"temperature": 0.9}]
+    values["generate"] |= {"instruction": cells, "response": sampling, "response_system": None}
     values["filter"] |= {
         "language": None,
         "max_repeated_ngram_share": 1.0,
-        "max_duplicate_line_share": 1.0,
+        "max_duplicate_sentence_share": 1.0,
         "max_echo": 1.0,
         "validation_share": 0.25,
     }
+    values["verify"] |= {"requests": 8, "per_request": 2, "sampling": sampling}
     values["reward"] |= {"prompts": 12, "hot_sampling": sampling | {"temperature": 2.0}}
     values["candidates"] |= {"prompts": 12, "per_prompt": 3, "sampling": sampling}
     values["prefer"] |= {"min_margin": 0.0}
@@ -119,17 +130,61 @@ def test_nothing_is_lost_on_the_way(project):
 
     counts = json.loads((project / "metrics/filter.json").read_text())
     kept, dropped = rows("filtered/kept.jsonl"), rows("filtered/dropped.jsonl")
-    assert counts["in"] == len(rows("raw.jsonl")) == 384
+    assert counts["in"] == len(rows("raw.jsonl"))
     assert (counts["kept"], counts["dropped"]) == (len(kept), len(dropped))
+    assert len(kept) == ROWS and kept[-1]["id"] == rows("raw.jsonl")[-1]["id"]  # exactly the quota
     assert all(row["reason"] for row in dropped)
-    train, validation = rows("sft/train.jsonl"), rows("sft/validation.jsonl")
+    train, validation = rows("filtered/train.jsonl"), rows("filtered/validation.jsonl")
     assert len(train) + len(validation) == len(kept)
+    learned = rows("sft/train.jsonl")
+    assert learned[: len(train)] == train and rows("sft/validation.jsonl") == validation
+    plain = {row["id"] for row in train}
+    for row in learned[len(train) :]:
+        assert row["source"] in plain
+        asked, said = row["prompt"][0]["content"], row["completion"][0]["content"]
+        assert all(constraints.describe(one) in asked and constraints.check(one, said) for one in row["constraints"])
     seen = [{row["prompt"][0]["content"] for row in side} for side in (train, validation)]
     assert not seen[0] & seen[1]
     pairs = rows("preference/train.jsonl"), rows("preference/validation.jsonl")
     for side, prompts in zip(pairs, seen, strict=True):
         assert side and all(row["prompt"][0]["content"] in prompts for row in side)
         assert all(row["reward_chosen"] > row["reward_rejected"] for row in side)
+
+
+def test_the_reports_tell_of_this_data(project):
+    counts = json.loads((project / "metrics/filter.json").read_text())
+    attrition = json.loads((project / "metrics/attrition.json").read_text())
+    assert (attrition["rows"], attrition["kept"]) == (counts["in"], counts["kept"])
+    for name, found in attrition["filters"].items():
+        assert found["in_sequence"] == counts[f"dropped_{name}"]
+    diversity = json.loads((project / "metrics/diversity.json").read_text())
+    assert sum(found["rows"] for found in diversity["domain"].values()) == counts["in"]
+    assert set(diversity["domain"]) == {"any", "garden"} and len(diversity["cell"]) == 2
+    card = (project / "data/sft/README.md").read_text()
+    assert "license: mit" in card and f"{counts['in']:,}" in card
+    from datasets import load_dataset
+
+    loaded = load_dataset(str(project / "data/sft"), cache_dir=str(project / ".work/datasets"))
+    assert len(loaded["train"]) == len((project / "data/sft/train.jsonl").read_text().splitlines())
+    assert {"prompt", "completion"} <= set(loaded["validation"].column_names)
+
+
+def test_a_killed_generation_goes_on_to_the_same_bytes(project, tmp_path):
+    """SIGKILL at random points; DVC removes the output before it starts the stage again, and so does this."""
+    shutil.rmtree(project / ".work/generate")
+    command = [sys.executable, "stages/generate.py", "--model", "models/tiny", "--raw", tmp_path / "raw.jsonl"]
+    chances, killed = random.Random(0), 0
+    while not (tmp_path / "raw.jsonl").exists():
+        process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE)
+        before = len(list((project / ".work/generate").glob("*/*.jsonl")))
+        while process.poll() is None and len(list((project / ".work/generate").glob("*/*.jsonl"))) == before:
+            time.sleep(0.01)
+        time.sleep(chances.uniform(0, 0.5))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL and not (tmp_path / "raw.jsonl").exists()
+        process.stderr.close()
+    assert killed >= 2
+    assert (tmp_path / "raw.jsonl").read_bytes() == (project / "data/raw.jsonl").read_bytes()
 
 
 def test_a_second_run_runs_nothing(project):

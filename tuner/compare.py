@@ -255,10 +255,16 @@ def _change(metric: str, cell: Mapping[str, Any]) -> str:
     return f"{_amount(metric, cell['difference'], signed=True)}{unit} [{low}, {high}], {verdict}"
 
 
+def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
+    """Which (cost, quality) points no other beats: none is as cheap and as good and better in one of them."""
+    return [
+        not any(other[0] <= cost and other[1] >= quality and other != (cost, quality) for other in points)
+        for cost, quality in points
+    ]
+
+
 def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return f"{seconds:,.0f} s" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mapping[str, Any]) -> str:

@@ -6,13 +6,37 @@ from tuner.errors import UserError
 IGNORED = -100  # the label PyTorch's cross-entropy leaves out
 
 
+def turns(pairs: list[dict]) -> list[dict]:
+    """Return instruction-response pairs as messages."""
+    return [
+        {"role": role, "content": pair[side]}
+        for pair in pairs
+        for role, side in (("user", "instruction"), ("assistant", "response"))
+    ]
+
+
+def messages(row: dict) -> list[dict]:
+    """Return what the assistant reads before it answers a row: earlier turns, if there are any, and the instruction."""
+    return [*turns(row.get("history", [])), {"role": "user", "content": row["instruction"]}]
+
+
 def conversation(row: dict) -> dict:
     """Return a filtered row as conversational prompt / completion, which TRL, LLaMA-Factory and axolotl read."""
     return {
         "id": row["id"],
-        "prompt": [{"role": "user", "content": row["instruction"]}],
+        "prompt": messages(row),
         "completion": [{"role": "assistant", "content": row["response"]}],
     }
+
+
+def verified_conversation(row: dict) -> dict:
+    """Return a row of tuner/verify.py as prompt / completion, with its constraints and where it came from."""
+    return conversation(row) | {name: row[name] for name in ("source", "origin", "constraints")}
+
+
+def flat(row: dict) -> dict:
+    """Return a prompt / completion row with its last `instruction` and its `response` as plain texts."""
+    return row | {"instruction": row["prompt"][-1]["content"], "response": row["completion"][0]["content"]}
 
 
 def tokenized(tokenizer, rows: list[dict]) -> list[tuple[list[int], list[int]]]:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from tuner.compare import ACCURACIES, BASE, METRICS
+from tuner.compare import ACCURACIES, BASE, METRICS, pareto
+from tuner.data_figures import filtering
 from tuner.figure_style import (
     BLACK,
     GREY,
-    KNOWN,
     LIGHT,
     MARKERS,
     canvas,
@@ -36,29 +36,6 @@ from tuner.figure_style import (
 
 Rows = Sequence[Mapping[str, Any]]
 LN2 = math.log(2)  # loss of DPO before the first step, when policy and reference are one model
-
-
-def filtering(counts: Mapping[str, int], path: str | Path) -> None:
-    """Samples in, kept, and dropped by each reason (``dropped_<reason>``), as bars with counts and shares."""
-    reasons = {
-        key.removeprefix("dropped_").replace("_", " "): int(value)
-        for key, value in counts.items()
-        if key.startswith("dropped_")
-    }
-    bars = {"in": int(counts["in"]), "kept": int(counts["kept"]), "dropped, all": int(counts["dropped"])}
-    bars |= {f"dropped: {name}": value for name, value in sorted(reasons.items(), key=lambda it: -it[1])}
-    colours = [GREY, KNOWN["lora"], KNOWN["full"], *["#EBB28A"] * len(reasons)]
-    once = sum(reasons.values()) == bars["dropped, all"]
-    note = "Each dropped sample counts under one reason." if once else "Samples may have several reasons."
-    with canvas(path, 1.3 + 0.34 * len(bars), "Samples kept and dropped by the filters", note) as figure:
-        axes = figure.subplots()
-        heights = rows_axis(axes, list(bars))
-        axes.barh(heights, list(bars.values()), height=0.72, color=colours)
-        for height, value in zip(heights, bars.values(), strict=True):
-            share = f"  {value:,}  ({100 * value / max(bars['in'], 1):.1f} %)"
-            axes.text(value, height, share, va="center")
-        axes.set_xlim(0, 1.22 * max(1, *bars.values()))
-        axes.set_xlabel("samples")
 
 
 def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
@@ -227,7 +204,7 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: st
                     markeredgewidth=1.6,
                     markeredgecolor=BLACK if filled else colour,
                 )
-                label = f"{middle:+.2f}" if scale == 1 else f"{middle:+.1f}"
+                label = f"{middle:+.3f}" if scale == 1 else f"{middle:+.1f}"
                 label = "0" if float(label) == 0 else label.replace("-", "\N{MINUS SIGN}")
                 panel.annotate(
                     label,
@@ -242,7 +219,7 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: st
                 panel.axhline(len(order) - 0.5, color=GREY, linewidth=0.8)
             floor = comparison["suites"][metric]["floor"]
             panel.set_title(
-                f"{named(metric)} (base {floor:.2f})" if scale == 1 else f"{named(metric)} (base {100 * floor:.0f} %)"
+                f"{named(metric)} (base {floor:.3f})" if scale == 1 else f"{named(metric)} (base {100 * floor:.0f} %)"
             )
             panel.set_xlabel("nats per token; left is better" if scale == 1 else "points; right is better")
             panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
@@ -330,14 +307,6 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
             panel.tick_params(labelbottom=index + 4 >= len(names))
             if index + 4 >= len(names):
                 panel.set_xlabel("percent right")
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which (cost, quality) points no other beats: none is as cheap and as good and better in one of them."""
-    return [
-        not any(other[0] <= cost and other[1] >= quality and other != (cost, quality) for other in points)
-        for cost, quality in points
-    ]
 
 
 def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following") -> None:

@@ -10,13 +10,18 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 from tuner.errors import UserError
 
 
 def read_jsonl(path: str | Path) -> list[dict]:
     """Return the rows of a JSON Lines file. A line that is not a JSON object is a UserError with its number."""
-    rows = []
+    return list(each_jsonl(path))
+
+
+def each_jsonl(path: str | Path) -> Iterator[dict]:
+    """Yield the rows of a JSON Lines file, one in memory at a time; errors as in `read_jsonl`."""
     with _present(path).open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
@@ -25,8 +30,7 @@ def read_jsonl(path: str | Path) -> list[dict]:
                 raise UserError(f"{path}:{number}: not JSON ({error}); run the stage that writes it again") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
-            rows.append(row)
-    return rows
+            yield row
 
 
 def read_json(path: str | Path) -> dict:
@@ -67,15 +71,41 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 def write_jsonl(path: str | Path, rows: Iterable[dict]) -> None:
     """Write rows as JSON Lines, atomically."""
-    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    with jsonl_writer(path) as write:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            write(row)
+
+
+class JsonlWriter:
+    """Writes a row when called; `written` yields what was written so far."""
+
+    def __init__(self, path: Path, file: TextIO):
+        self.path, self.file = path, file
+
+    def __call__(self, row: dict) -> None:
+        self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def written(self) -> Iterator[dict]:
+        self.file.flush()
+        return each_jsonl(self.path)
+
+
+@contextlib.contextmanager
+def jsonl_writer(path: str | Path) -> Iterator[JsonlWriter]:
+    """Yield a JsonlWriter; the file gets its name when the block ends without an error."""
+    with atomic(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        yield JsonlWriter(temporary, file)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text, atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: dict) -> None:
     """Write one object as indented JSON, atomically. NaN and infinity are refused: no metric may be one."""
-    with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def write_csv(path: str | Path, rows: list[dict]) -> None:
@@ -125,13 +155,13 @@ def sha256(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def scratch(root: str | Path, name: str, key: str) -> Iterator[Path]:
+def scratch(root: str | Path, name: str, key: str, *, keep: bool = False) -> Iterator[Path]:
     """Yield `root/name/key`, the place where a long stage keeps unfinished work, locked against a second run.
 
     DVC deletes a stage's outputs before it starts, so work that should survive an interrupt lives here, under
-    a key that changes with everything that changes the result. It is removed when the block ends without an error:
-    whoever runs a finished stage again wants it run. Other keys of the same name are removed at the start. The
-    lock matters because `kill` on `dvc` leaves the stage itself running (DVC does not pass SIGTERM on).
+    a key that changes with everything that changes the result. It is removed when the block ends without an error,
+    unless it is to `keep`: whoever runs a finished stage again wants it run. Other keys of the same name are removed
+    at the start. The lock matters because `kill` on `dvc` leaves the stage itself running (DVC does not pass SIGTERM).
     """
     parent = Path(root) / name
     folder = parent / key
@@ -146,4 +176,5 @@ def scratch(root: str | Path, name: str, key: str) -> Iterator[Path]:
                 shutil.rmtree(other)
         folder.mkdir(exist_ok=True)
         yield folder
-        shutil.rmtree(folder)
+        if not keep:
+            shutil.rmtree(folder)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from tuner.constraints import FAMILIES
 from tuner.errors import UserError
 
 Count = Annotated[int, Field(ge=1)]
@@ -18,6 +19,8 @@ Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 Engine = Literal["auto", "openvino", "transformers"]
 Method = Literal["lora", "prompt_tuning"]
+
+GREEDY = "must be above 0: greedy decoding writes the same text every time"
 
 # What a text has to look like, and how a reader is told so.
 _SHA256, _COMMIT, _MODEL_NAME = r"^[0-9a-f]{64}$", r"^[0-9a-f]{40}$", r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
@@ -76,25 +79,66 @@ class Sampling(Section):
     max_new_tokens: Count
 
 
+class Domain(Section):
+    """A subject that instructions are steered to by a system prompt; null: the model's own default."""
+
+    weight: Positive
+    system: Text | None
+
+
 class Generate(Section):
-    rows: Count
+    """`rows` that pass the filters, out of `max_rows` at most. `instruction`: cells of a decoding grid."""
+
+    rows: Annotated[int, Field(ge=2)]
+    max_rows: Count
+    turns: Count
+    domains: Annotated[dict[Annotated[str, Field(pattern=_MODEL_NAME)], Domain], Field(min_length=1)]
     engine: Engine
-    instruction: Sampling
+    instruction: Annotated[list[Sampling], Field(min_length=1)]
     response: Sampling
+    response_system: Text | None
 
 
 class Filter(Section):
+    """Thresholds and switches of `tuner/filters.py`; 1.0 turns a share off, null a language or near duplicates."""
+
+    truncated: bool
     min_instruction_words: Count
     max_instruction_words: Count
+    max_instruction_characters: Count
     min_response_words: Count
     max_response_words: Count
+    max_response_characters: Count
+    template_leak: bool
+    incomplete_instruction: bool
+    modality: bool
+    refusal: bool
+    identity: bool
+    max_echo: Annotated[float, Field(ge=0.5, le=1)]
+    max_duplicate_sentence_share: Share
     max_repeated_ngram_share: Share
-    max_duplicate_line_share: Share
-    max_echo: Share
+    min_alphanumeric_share: Share
+    max_mean_word_characters: Positive
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None  # ISO 639, as lid.176 has it
     min_language_probability: Share
-    near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)]
+    exact_duplicate: bool
+    near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)] | None
+    contaminated: bool
+    judged_share: Annotated[float, Field(ge=0, le=0.9)]
+    mask_pii: bool
     validation_share: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Verify(Section):
+    """Train rows with constraints that code checks: `share` of all train rows, with constraints of `families`."""
+
+    share: Annotated[float, Field(ge=0, lt=1)]
+    families: Annotated[list[Text], Field(min_length=1)]
+    requests: Count
+    per_request: Count
+    engine: Engine
+    sampling: Sampling
+    max_words: Count
 
 
 class Reward(Section):
@@ -188,6 +232,7 @@ class Params(Section):
     selected: str
     generate: Generate
     filter: Filter
+    verify: Verify
     reward: Reward
     candidates: Candidates
     prefer: Prefer
@@ -260,11 +305,18 @@ def _conflicts(params: Params) -> Iterator[str]:
         most = getattr(params.filter, f"max_{of}_words")
         if getattr(params.filter, f"min_{of}_words") > most:
             yield wrong(f"filter.min_{of}_words", f"must not exceed filter.max_{of}_words = {most}")
+    unknown = [name for name in params.verify.families if name not in FAMILIES]
+    if unknown:
+        yield f"verify.families: {unknown[0]!r} is not one of {', '.join(FAMILIES)}"
     if params.prompt_tuning.virtual_tokens >= params.train.max_tokens:
         yield wrong("prompt_tuning.virtual_tokens", f"must be below train.max_tokens = {params.train.max_tokens}")
-    for key in ("generate.instruction.temperature", "candidates.sampling.temperature"):
-        if attrgetter(key)(params) == 0:
-            yield wrong(key, "must be above 0: greedy decoding writes the same text every time")
+    if params.generate.max_rows < params.generate.rows:
+        yield wrong("generate.max_rows", f"must be at least generate.rows = {params.generate.rows}")
+    for number, cell in enumerate(params.generate.instruction):
+        if cell.temperature == 0:
+            yield f"generate.instruction[{number}].temperature = 0.0: {GREEDY}"
+    if params.candidates.sampling.temperature == 0:
+        yield wrong("candidates.sampling.temperature", GREEDY)
 
 
 # What is allowed, by pydantic's type of error and to go on from "must be", where pydantic's own words will not do.
@@ -293,7 +345,7 @@ def _explain(errors: list[dict], values: dict) -> str:
     if error["type"] == "union_tag_not_found":
         return f"{key} is missing; it must be one of {', '.join(MODEL_SOURCES)}"
     if error["loc"][-1] == "[key]":
-        return f"{key}: a model's name must be {_PATTERNS[_MODEL_NAME]}"
+        return f"{key}: a name must be {_PATTERNS[_MODEL_NAME]}"
     # Where a value may be of two kinds there is an error for each; an element of the value is nearer the mistake.
     kinds = [one for one in located if one[0] == key or one[0].startswith(f"{key}[")]
     key, value, _ = max(kinds, key=lambda one: len(one[0]))
@@ -327,7 +379,8 @@ def _known_keys(location: tuple) -> list[str]:
         return list(MODEL_SOURCES[location[2]].model_fields)
     section = Params
     for part in location:
-        section = section.model_fields[part].annotation
+        # an entry of a section, or of a list or mapping of sections
+        section = section.model_fields[part].annotation if isinstance(section, type) else get_args(section)[-1]
     return list(section.model_fields)
 
 
