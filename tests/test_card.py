@@ -93,10 +93,9 @@ def _values(**changes) -> dict:
         "counts": counts | {"train": 10, "validation": 4},
         "rules": card.rule_texts(FILTERS),
         "thresholds": {"max_echo": 0.8, "language": None},
-        "diversity": {
-            "generated": diversity.measure([row["instruction"] for row in raw]),
-            "kept": diversity.measure([row["instruction"] for row in raw[26:]]),
-        },
+        "diversity": diversity.compare(
+            {"generated": [row["instruction"] for row in raw], "kept": [row["instruction"] for row in raw[26:]]}
+        ),
         "limits": card.usual_limits(PYPI),
         "language": "en",
         "attrition": attrition.report([name for name, _ in FILTERS], objections, dropped, raw),
@@ -276,6 +275,8 @@ def test_numbers_are_those_given() -> None:
     assert "| end phrase | 5 | 1 |" in _section(text, "Verified rows")
     assert "| bullets | 0 | 3 |" in _section(text, "Verified rows")
     assert "1 row was dropped" in _section(text, "Decontamination") and "| knowledge | 80 |" in text
+    assert "samples of 14 instructions" in _section(text, "Diversity")
+    assert "| instructions | 40 | 14 |" in _section(text, "Diversity")
     assert "email 3, ip 0" in _section(text, "Personal data")
     assert "| general | 26 | 9 | 34.6 % [19, 54] |" in _section(text, "Domains")
     assert "| T=1 top_p=1 | 40 | 14 | 35.0 % [22, 50] |" in _section(text, "Decoding cells")

@@ -156,6 +156,18 @@ def test_by_cell_has_kept_shares_and_samples_of_one_size() -> None:
     assert len({found["distinct_words"] for found in table.values()}) == 1
 
 
+def test_sets_are_compared_in_samples_of_one_size() -> None:
+    sets = {"all": [*_varied(300, 7), "", "..."], "kept": _varied(60, 8), "few": _varied(4, 9)}
+    found = diversity.compare(sets)
+    assert {name: one["texts"] for name, one in found.items()} == {"all": 300, "kept": 60, "few": 4}
+    assert {one["similarity_texts"] for one in found.values()} == {60}
+    assert found["few"]["vendi"] is None and found["few"]["distinct_1"] is None
+    assert found["kept"]["vendi"] == pytest.approx(found["all"]["vendi"], abs=3)
+    large = diversity.compare({"a": _varied(150, 1), "b": _varied(200, 2)})
+    assert {one["similarity_texts"] for one in large.values()} == {diversity.SAMPLE_TEXTS}
+    assert {one["distinct_words"] for one in large.values()} == {diversity.SAMPLE_WORDS}
+
+
 def test_one_group_is_the_whole_set() -> None:
     rows = [row | {"domain": "any"} for row in _rows({(1.0, 1.0): 200})]
     table = diversity.by_group(rows, rows[:150], "domain")

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ HUB_LICENSES = frozenset(
     "cdla-permissive-2.0 gemma gpl-3.0 lgpl-3.0 llama2 llama3 llama3.1 llama3.2 llama3.3 mit mpl-2.0 odc-by openrail "
     "unlicense".split()
 )
+NUMBER = re.compile(r"-|[\d.,]+(?: %(?: \[\d+, \d+\])?)?")  # columns of nothing else are set flush right
 PAPER = "[arXiv 2406.08464](https://arxiv.org/abs/2406.08464)"
 MAGPIE = """@misc{xu2024magpie,
   title = {Magpie: Alignment Data Synthesis from Scratch by Prompting Aligned LLMs with Nothing},
@@ -97,7 +99,7 @@ def dataset_card(
     a list of them (the cells of a decoding grid), "response": settings}. ``counts``: ``metrics/filter.json``, so
     ``in``, ``kept``, ``dropped``, ``dropped_<filter>``, and the rows of every split of ``files`` (split -> file in the
     card's folder). ``rules``: filter -> what it drops, in order (``rule_texts``); ``thresholds``: what they read.
-    ``diversity``: name of a set -> ``diversity.measure``. ``limits``: sentences (``usual_limits``).
+    ``diversity``: ``diversity.compare`` of some sets. ``limits``: sentences (``usual_limits``).
 
     Each of these adds a section or a table: ``domains`` (name -> ``weight``, ``system``), ``response_system``,
     ``attrition`` (``attrition.report``), ``by_domain`` and ``by_cell`` (``diversity.by_group``), ``verified``
@@ -293,14 +295,12 @@ def _masked(masked: Mapping[str, int]) -> str:
 
 def _diversity(diversity: Mapping[str, Mapping[str, Any]]) -> str:
     rows = [[text, *(_value(key, found[key]) for found in diversity.values())] for key, text in DIVERSITY.items()]
-    samples = "; ".join(
-        f"{name}: {found['distinct_words']:,} and {found['similarity_texts']:,}" for name, found in diversity.items()
-    )
+    one = next(iter(diversity.values()))
     return (
-        _table(["", *diversity], rows) + "\n\nAn opener is the first three words. Distinct-n, neighbours and "
-        "the Vendi score are those of samples of a fixed size, so that sets of different size can be compared "
-        f"(n-grams and texts; {samples}). Cosines are of counts of character n-grams: they see shared "
-        "words, not meaning."
+        _table(["", *diversity], rows) + "\n\nAn opener is the first three words. Distinct-n is that of samples of "
+        f"{one['distinct_words']:,} n-grams, neighbours and the Vendi score those of samples of "
+        f"{one['similarity_texts']:,} instructions, so that sets of different size can be compared; a dash: too few. "
+        "Cosines are of counts of character n-grams: they see shared words, not meaning."
     )
 
 
@@ -352,6 +352,7 @@ def _cell(value: Any) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    numbers = [all(isinstance(row[place], int | float) for row in rows) for place in range(len(heads))]
-    lines = [heads, ["--:" if number else ":--" for number in numbers], *(map(_cell, row) for row in rows)]
+    cells = [[_cell(value) for value in row] for row in rows]
+    numbers = [all(NUMBER.fullmatch(row[place]) for row in cells) for place in range(len(heads))]
+    lines = [heads, ["--:" if number else ":--" for number in numbers], *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

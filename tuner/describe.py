@@ -17,11 +17,12 @@ def attrition_of(rows: list[dict], dropped: list[dict], memory: filters.Memory) 
 
 
 def diversity_of(rows: list[dict], kept: list[dict], seed: int) -> dict[str, dict]:
-    """Return `diversity.measure` of "all rows" and "kept rows", and `diversity.by_group` of "domain" and "cell"."""
+    """Return `diversity.compare` of "all rows" and "kept rows", and `diversity.by_group` of "domain" and "cell"."""
     texts = {"all rows": [row["instruction"] for row in rows if row.get("instruction")]}
     texts["kept rows"] = [row["instruction"] for row in kept]
-    measured = {name: diversity.measure(several, seed=seed) for name, several in texts.items()}
-    return measured | {key: diversity.by_group(rows, kept, key, seed=seed) for key in ("domain", "cell")}
+    return diversity.compare(texts, seed=seed) | {
+        key: diversity.by_group(rows, kept, key, seed=seed) for key in ("domain", "cell")
+    }
 
 
 def verified_of(train: list[dict], judged: list[dict]) -> dict:

@@ -74,15 +74,33 @@ def measure(
     return found | similarity(used, sample_texts=sample_texts, seed=seed)
 
 
+def compare(sets: Mapping[str, Sequence[str]], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+    """``measure`` of each of several sets of texts, in samples of one size, so that the numbers can be compared.
+
+    The sizes are those of the smallest set, at most the usual ones; a set of fewer than 10 texts (or 100 trigrams) does
+    not lower them and gets None.
+    """
+    texts = {name: [text for text in found if plain_words(text)] for name, found in sets.items()}
+    counts = [len(found) for found in texts.values()]
+    # a text of n words has n - 2 trigrams: the scarcest of what is counted
+    grams = [sum(max(0, len(plain_words(text)) - 2) for text in found) for found in texts.values()]
+    sample_words = min([SAMPLE_WORDS, *(n for n in grams if n >= SMALLEST_WORDS)])
+    sample_texts = min([SAMPLE_TEXTS, *(n for n in counts if n >= SMALLEST_TEXTS)])
+    return {
+        name: measure(found, sample_words=sample_words, sample_texts=sample_texts, seed=seed)
+        for name, found in texts.items()
+    }
+
+
 def by_group(
     rows: Iterable[Mapping[str, Any]], kept: Sequence[Mapping[str, Any]], key: str, *, seed: int = 0
 ) -> dict[str, dict]:
     """Kept share and the diversity of the kept instructions, by group, in the groups' alphabetical order.
 
     ``key``: a column, or "cell" for the temperature and top_p of the row's ``instruction_sampling``. A group has
-    ``rows``, ``kept``, ``kept_share`` with ``kept_low`` and ``kept_high`` (Wilson, 95 %), and all of ``measure``,
-    whose samples are those of the smallest group that is not too small, at most the usual ones. Kept rows alone are
-    measured: word salad has no near neighbours and would make the worst sampling look the most diverse.
+    ``rows``, ``kept``, ``kept_share`` with ``kept_low`` and ``kept_high`` (Wilson, 95 %), and all that
+    ``compare`` finds. Kept rows alone are measured: word salad has no near neighbours and would make the worst sampling
+    look the most diverse.
 
     ValueError if a row has no such column, or a kept row's group has no rows.
     """
@@ -95,11 +113,7 @@ def by_group(
         texts[name].append(row["instruction"])
     if over := [name for name in texts if len(texts[name]) > sizes[name]]:
         raise ValueError(f"{key} {over[0]}: {len(texts[over[0]])} rows kept of {sizes[over[0]]}")
-    counts = [len(found) for found in texts.values()]
-    # a text of n words has n - 2 trigrams: the scarcest of what is counted
-    grams = [sum(max(0, len(plain_words(text)) - 2) for text in found) for found in texts.values()]
-    sample_words = min([SAMPLE_WORDS, *(n for n in grams if n >= SMALLEST_WORDS)])
-    sample_texts = min([SAMPLE_TEXTS, *(n for n in counts if n >= SMALLEST_TEXTS)])
+    measured = compare(texts, seed=seed)
     table = {}
     for name, found in texts.items():
         low, high = wilson(len(found), sizes[name])
@@ -109,7 +123,7 @@ def by_group(
             "kept_share": round(len(found) / sizes[name], 4),
             "kept_low": round(low, 4),
             "kept_high": round(high, 4),
-        } | measure(found, sample_words=sample_words, sample_texts=sample_texts, seed=seed)
+        } | measured[name]
     return table
 
 

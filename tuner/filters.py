@@ -115,14 +115,13 @@ def _not_text(value: Any, there: bool) -> str | None:
 def _strings(value: Any, name: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, str):
         yield name, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _strings(inner, f"{name}.{key}" if name else key)
-            if not key.isidentifier():
-                yield name, key
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _strings(inner, name)
+        return
+    pairs = value.items() if isinstance(value, dict) else ((None, inner) for inner in value)
+    for key, inner in pairs:
+        if key is not None and not key.isidentifier():
+            yield name, key
+        if isinstance(inner, str | dict | list):
+            yield from _strings(inner, name if key is None else f"{name}.{key}" if name else key)
 
 
 def truncated(row: Row, settings: Any, memory: Memory) -> dict | None:
