@@ -1,5 +1,6 @@
 # make repro   the whole job: environment, then every stage that is not up to date
 # make test    lint and tests, on the environment they install
+# make tune    learning rates of all methods, tried on the validation loss as DVC experiments
 # make readme  fill README's tables from the committed metrics
 # make push / make pull   data and adapters to and from the DVC remote
 
@@ -8,7 +9,7 @@ BIN := .venv/bin
 # dvc runs `python stages/...`: the environment's python must be the first one it finds.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: install repro test lint readme push pull clean
+.PHONY: install repro test lint tune readme push pull clean
 
 install: .venv/installed
 
@@ -31,6 +32,9 @@ lint: .venv/installed-dev
 
 test: lint
 	python -m pytest
+
+tune: .venv/installed
+	python benchmarks/tune.py
 
 readme: .venv/installed
 	python docs/readme.py

@@ -2,9 +2,9 @@
 
     python benchmarks/filter_quality.py
 
-Prints precision and recall for each filter and for all of them, on the half the thresholds were tuned on and on the
-half that was kept for this report, and merges the latter into benchmarks/results.json. The labels and how they were
-made: tests/labels/README.md.
+Prints precision and recall for each filter and for all of them, on the rows the thresholds were tuned on (half of the
+first labels, and all later ones) and on the half that was kept for this report, and merges the latter into
+benchmarks/results.json. The labels and how they were made: tests/labels/README.md.
 
 A row is bad if it has any labelled defect. The labels leave truncation aside, so the filter `truncated` does too, and
 so does an answer's length where the answer was never asked for because the instruction was cut. Precision is the share
@@ -26,6 +26,7 @@ from benchmarks import results  # noqa: E402
 from tuner import filters, params, statistics  # noqa: E402
 
 LABELS = ROOT / "tests" / "labels" / "rows.jsonl"
+MORE = LABELS.with_name("more.jsonl")  # rows of another run, all for tuning
 # SmolLM2's control tokens, which wrote the rows
 SPECIAL_TOKENS = (
     "<empty_output> <file_sep> <filename> <gh_stars> <issue_closed> <issue_comment> <issue_start> <jupyter_code>"
@@ -97,9 +98,11 @@ def main() -> None:
     parser.add_argument("--params", default=ROOT / "params.yaml", type=Path, help="the file with the filter settings")
     parser.add_argument("--no-record", action="store_true", help="leave benchmarks/results.json alone")
     options = parser.parse_args()
-    scores = both_halves(read_labels(), params.load(options.params).filter)
+    settings = params.load(options.params).filter
+    more = read_labels(MORE)
+    scores = {"more": score(more, objections(more, settings)), **both_halves(read_labels(), settings)}
     for half, of_half in scores.items():
-        print(f"\n{half} half: flagged rows that are bad, bad rows that are flagged, rows with its defects flagged")
+        print(f"\n{half}: flagged rows that are bad, bad rows that are flagged, rows with its defects flagged")
         for name, measures in of_half.items():
             shown = (f"{m['count']:3d}/{m['of']:3d} [{m['low']:.2f}, {m['high']:.2f}]" for m in measures.values())
             print(f"  {name:24s}", "   ".join(shown))

@@ -9,6 +9,10 @@ def main(paths, params, scratch):
     methods = ["base", *params.methods, "dpo"]
     items = {method: io.read_jsonl(paths.items / f"{method}.jsonl") for method in methods}
     records = {method: io.read_json(paths.records / f"{method}.json") for method in methods[1:]}
+    for record in records.values():
+        record["train_info"]["price"] = round(
+            record["train_info"]["train_seconds"] / 3600 * params.compare.price_per_hour, 4
+        )
     results = {
         method: {"items": rows, "metrics": metrics.of_method(rows, items["base"], records.get(method))}
         for method, rows in items.items()

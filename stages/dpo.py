@@ -1,15 +1,17 @@
 """Train an adapter further on preference pairs, with itself as the reference (DPO)."""
 
-import tempfile
-
 from _stage import run
 
 
 def main(paths, params, scratch):
     from tuner import dpo, io, train
 
-    scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as work, io.atomic(paths.adapter) as folder:
+    values = [params.dpo.model_dump(), params.seed, io.sha256(dpo.__file__)]
+    inputs = [paths.model, paths.start, paths.train, paths.validation]
+    with (
+        io.scratch(scratch, "dpo", train.key(*values, *inputs)) as work,
+        io.atomic(paths.adapter) as folder,
+    ):
         curve, record = dpo.fit(
             student=paths.model,
             start=paths.start,
@@ -22,9 +24,10 @@ def main(paths, params, scratch):
             scratch=work,
             destination=folder,
         )
-    io.write_csv(paths.curve, curve.training)
-    io.write_csv(paths.validation_curve, curve.validation)
-    io.write_json(paths.record, record)
+        record["meta_info"]["sha256"] = {path.name: io.sha256(path) for path in (paths.train, paths.validation)}
+        io.write_csv(paths.curve, curve.training)
+        io.write_csv(paths.validation_curve, curve.validation)
+        io.write_json(paths.record, record)
     return train.summary(record)
 
 

@@ -6,9 +6,11 @@ from _stage import progress, run
 def main(paths, params, scratch):
     from tuner import evaluate, io, metrics
 
+    record = io.read_json(paths.record) if paths.record else None
     rows = evaluate.rows(
         student=paths.model,
         adapter=paths.adapter,
+        quantize=record and record["run_info"]["quantize"],
         validation_rows=io.read_jsonl(paths.validation),
         pair_rows=io.read_jsonl(paths.pairs),
         settings=params.evaluate,
@@ -17,7 +19,7 @@ def main(paths, params, scratch):
         progress=progress,
     )
     base = io.read_jsonl(paths.base) if paths.base else rows
-    found = metrics.of_method(rows, base, io.read_json(paths.record) if paths.record else None)
+    found = metrics.of_method(rows, base, record)
     io.write_jsonl(paths.items, rows)
     io.write_json(paths.metrics, found)
     shown = ("eval_loss", "instruction_following", "knowledge", "agent")

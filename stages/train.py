@@ -1,21 +1,23 @@
 """Train one adapter on the filtered data."""
 
-import tempfile
-
 from _stage import run
 
 
 def main(paths, params, scratch):
     from tuner import io, train
 
-    settings = params.method(paths.method)
-    scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as work, io.atomic(paths.adapter) as folder:
+    settings, schedule = params.method(paths.method), params.train
+    values = [settings.model_dump(exclude_unset=True), schedule.model_dump(), params.seed]
+    inputs = [paths.model, paths.train, paths.validation]
+    with (
+        io.scratch(scratch, f"train-{paths.method}", train.key(*values, *inputs)) as work,
+        io.atomic(paths.adapter) as folder,
+    ):
         curve, record = train.fit(
             student=paths.model,
             method=paths.method,
             settings=settings,
-            schedule=params.train,
+            schedule=schedule,
             train_rows=io.read_jsonl(paths.train),
             validation_rows=io.read_jsonl(paths.validation),
             seed=params.seed,
@@ -23,9 +25,10 @@ def main(paths, params, scratch):
             scratch=work,
             destination=folder,
         )
-    io.write_csv(paths.curve, curve.training)
-    io.write_csv(paths.validation_curve, curve.validation)
-    io.write_json(paths.record, record)
+        record["meta_info"]["sha256"] = {path.name: io.sha256(path) for path in (paths.train, paths.validation)}
+        io.write_csv(paths.curve, curve.training)
+        io.write_csv(paths.validation_curve, curve.validation)
+        io.write_json(paths.record, record)
     return train.summary(record)
 
 

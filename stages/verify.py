@@ -1,5 +1,7 @@
 """Add rows whose instruction carries constraints that code has checked, so that there is something to learn."""
 
+import math
+
 from _stage import progress, run
 
 
@@ -7,11 +9,15 @@ def main(paths, params, scratch):
     from tuner import data, engine, generate, io, verify
 
     settings = params.verify
-    train = io.read_jsonl(paths.train)
-    plain = {row["id"] for row in train}
-    rows = [row for row in io.read_jsonl(paths.kept) if row["id"] in plain]
+    plain = {"train": io.read_jsonl(paths.train), "validation": io.read_jsonl(paths.validation)}
+    ids = {split: {row["id"] for row in rows} for split, rows in plain.items()}
+    kept = io.read_jsonl(paths.kept)
+    sources = {split: [row for row in kept if row["id"] in ids[split]] for split in plain}
     rules = {"seed": params.seed, "families": settings.families}
-    asked = verify.requests(rows, count=settings.requests, **rules)
+    asked = []
+    for split, rows in sources.items():
+        count = math.ceil(settings.requests * len(rows) / len(sources["train"]))
+        asked += [row | {"split": split} for row in verify.requests(rows, count=count, **rules)]
     kind = engine.choose(settings.engine, paths.model, params.runtime)
     key = generate.key(settings.sampling.model_dump(), settings.per_request, kind, params.seed, paths.model, asked)
     with io.scratch(scratch, "verify", key) as folder:
@@ -25,21 +31,22 @@ def main(paths, params, scratch):
             progress=progress("verify"),
         )
         passed, judged = verify.judged(sampled)
-        count = verify.rows_for_share(settings.share, len(train))
-        supply = 4 * count  # to choose from, so that many source rows have their turn
-        chosen = verify.balanced(
-            {
-                "sampled": passed,
-                "back_translated": verify.back_translated(rows, count=supply, max_words=settings.max_words, **rules),
-                "edited": verify.edited(rows, count=supply, **rules),
-            },
-            count=count,
-            seed=params.seed,
-        )
+        counts = {split: verify.rows_for_share(settings.share, len(rows)) for split, rows in plain.items()}
+        made = {
+            split: verify.rows(
+                sources[split],
+                [row for row in passed if row["split"] == split],
+                count=counts[split],
+                max_words=settings.max_words,
+                **rules,
+            )
+            for split in plain
+        }
         io.write_jsonl(paths.judged, judged)
-        io.write_jsonl(paths.sft_train, [*train, *map(data.verified_conversation, chosen)])
-        io.write_jsonl(paths.sft_validation, io.read_jsonl(paths.validation))
-    return f"{len(train)} plain rows and {len(chosen)} of {count} wanted with checked constraints"
+        for split, path in (("train", paths.sft_train), ("validation", paths.sft_validation)):
+            io.write_jsonl(path, [*plain[split], *map(data.verified_conversation, made[split])])
+    found, wanted = len(made["train"]), counts["train"]
+    return f"{len(plain['train'])} plain rows and {found} of {wanted} wanted with checked constraints"
 
 
 if __name__ == "__main__":

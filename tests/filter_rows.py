@@ -23,6 +23,8 @@ SETTINGS = {
     "max_echo": 0.8,
     "max_duplicate_sentence_share": 0.03,
     "max_repeated_ngram_share": 0.2,
+    "min_content_word_share": 0.5,
+    "max_repeated_bigram_share": 0.29,
     "min_alphanumeric_share": 0.4,
     "max_mean_word_characters": 12.0,
     "language": "en",

@@ -135,19 +135,6 @@ def test_the_repetition_penalty_lowers_what_was_said():
     assert scores.tolist() == [[4.0, 2.0, -8.0, 4.0]]
 
 
-def test_log_probabilities_do_not_depend_on_batch_or_padding(loaded, tokenizer, prompts):
-    pairs = [
-        (prompt, template.completion_ids(tokenizer, "a good story" + " city" * n)) for n, prompt in enumerate(prompts)
-    ]
-    wide = model.completion_logps(loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=10_000)
-    single = model.completion_logps(loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=1)
-    for row, alone, (prompt, completion) in zip(wide, single, pairs, strict=True):
-        logits = loaded(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
-        wanted = logits.gather(1, torch.tensor(completion)[:, None])[:, 0]
-        assert torch.allclose(row, wanted, atol=1e-5)
-        assert torch.allclose(alone, wanted, atol=1e-5)
-
-
 def test_an_engine_that_samples_the_model_agrees(sampler, loaded, prompts):
     found = agreement.measure(sampler, loaded, prompts * 30, max_tokens=2048, tokens=20)
     assert found["agrees"]

@@ -34,6 +34,7 @@ def evaluated(tiny, runtime, **changes):
     rows = evaluate.rows(
         student=tiny,
         adapter=None,
+        quantize=None,
         validation_rows=ROWS,
         pair_rows=PAIRS,
         settings=SETTINGS,

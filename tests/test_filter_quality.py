@@ -19,7 +19,9 @@ def labelled():
 
 @pytest.fixture(scope="module")
 def scores(labelled):
-    return filter_quality.both_halves(labelled, settings())
+    more = filter_quality.read_labels(filter_quality.MORE)
+    found = filter_quality.objections(more, settings())
+    return {"more": filter_quality.score(more, found), **filter_quality.both_halves(labelled, settings())}
 
 
 def test_the_labels_are_whole(labelled):
@@ -33,6 +35,19 @@ def test_the_labels_are_whole(labelled):
     assert all(f"| `{defect}` | {counted[defect]} |" in readme for defect in known)
 
 
+def test_more_labels_are_whole(labelled):
+    more = filter_quality.read_labels(filter_quality.MORE)
+    assert more[0].keys() == labelled[0].keys()
+    assert {row["half"] for row in more} == {"tune"}
+    assert len({row["id"] for row in more}) == len(more) and min(row["id"] for row in more) >= 1000
+    assert not {row["instruction"] for row in more} & {row["instruction"] for row in labelled}
+    known = set().union(*filter_quality.LOOKS_FOR.values())
+    counted = Counter(defect for row in more for defect in row["defects"])
+    readme = (filter_quality.MORE.parent / "README.md").read_text("utf-8")
+    assert counted.keys() <= known
+    assert f"{len(more)} rows" in readme and all(f"`{name}` {count}" in readme for name, count in counted.items())
+
+
 def test_params_hold_the_settings_that_are_measured_here():
     held = params.load(PARAMS).filter.model_dump()
     assert {k: v for k, v in held.items() if k not in ("judged_share", "validation_share")} == {
@@ -41,7 +56,11 @@ def test_params_hold_the_settings_that_are_measured_here():
 
 
 # (flagged rows that are bad, flagged rows), (bad rows that are flagged, bad rows)
-REPORTED = {"tune": ((49, 51), (49, 62)), "report": ((30, 33), (30, 53))}
+REPORTED = {
+    "more": ((45, 45), (45, 62)),
+    "tune": ((53, 58), (53, 62)),
+    "report": ((38, 42), (38, 53)),
+}
 
 
 @pytest.mark.parametrize("half", REPORTED)

@@ -334,7 +334,15 @@ def test_switches(name):
         ({"min_language_probability": 1.0}, ("¿Qué es la inteligencia artificial?", ANSWER)),
         ({"language": None}, ("光合作用是什么？", ANSWER)),
         ({"min_alphanumeric_share": 0.0}, ("Say something nice.", "\U0001f31f\U0001f319" * 30)),
-        ({"max_duplicate_sentence_share": 1.0, "max_repeated_ngram_share": 1.0}, ("Say it.", "Go to the river. " * 20)),
+        (
+            {
+                "max_duplicate_sentence_share": 1.0,
+                "max_repeated_ngram_share": 1.0,
+                "min_content_word_share": 0.0,
+                "max_repeated_bigram_share": 1.0,
+            },
+            ("Say it.", "Go to the river. " * 20),
+        ),
     ],
 )
 def test_thresholds_can_be_turned_off(off, pair):
@@ -450,3 +458,48 @@ def test_split_leaves_no_side_empty(share):
 def test_split_refuses_a_share_that_is_none(share):
     with pytest.raises(ValueError, match="validation_share"):
         filters.split([], share, seed=1)
+
+
+ADVICE = "Can you help me to choose a bicycle?"
+
+
+@pytest.mark.parametrize(
+    "reason, rule, instruction, response",
+    [
+        ("refusal", "asks_back", ADVICE, "A bicycle is a fine thing to have. What kind of bicycle is it?"),
+        ("refusal", "asks_back", ADVICE, "There are many kinds. Could you tell me where you ride?"),
+        ("refusal", "declines", ADVICE, "A bicycle has two wheels. I'm afraid I know nothing more of them."),
+        ("refusal", "declines", ADVICE, "Bicycles are fun, and I'm not equipped to choose one."),
+        ("refusal", "offering_share", ADVICE, "I'd love to help you with that. Bicycles are great for everyone."),
+        ("refusal", "placeholders", ADVICE, "Take one of these:\n1. [first]\n2. [second]\n3. [third]"),
+        (
+            "echo",
+            "copied_words",
+            "Make this sound like a line of an old poem. The old mill stands by the river.",
+            "The old mill stands by the river.",
+        ),
+        ("incomplete_instruction", "about_user", "The user wants to buy a bicycle. Give advice.", ANSWER),
+    ],
+)
+def test_answers_that_do_not_answer(reason, rule, instruction, response):
+    dropped = run((instruction, response))[1]
+    assert [(row["reason"], rule in row["measured"]) for row in dropped] == [(reason, True)]
+
+
+@pytest.mark.parametrize(
+    "instruction, response",
+    [
+        ("Write three quiz questions about plants.", "What do plants drink? How do you water them?"),
+        ("Translate to English: Wie heißt du?", "What is your name?"),
+        ("Suggest a title for my talk about bees.", "How about your life without bees?"),
+        (ADVICE, "I'm sorry to hear that the old one broke. Take a city bicycle with mudguards and a basket."),
+        (ADVICE, "A city bicycle with mudguards suits short rides, a touring bicycle long ones. Try both first."),
+        ("Which stands by the river, the old mill or the new inn at the gate?", "The new inn at the gate"),
+        ("How does a form check the user's input in a browser?", ANSWER),
+        ("Fill in the letter's head.", "[Name]\n[Street]\n[City]\n\nDear all, the meeting is on Friday at noon."),
+        ("Q: What do plants make of light?\nA:", ANSWER),
+        ("Can you help with the following?\nHow many wheels does a bicycle have?", "It has two wheels."),
+    ],
+)
+def test_short_answers_that_answer(instruction, response):
+    assert run((instruction, response))[1] == []

@@ -181,6 +181,19 @@ def test_a_changed_margin_repeats_what_reads_the_pairs_and_not_the_training_on_d
     assert downstream(GRAPH, starts) == {"prefer", "dpo", "compare", "select"} | evaluations
 
 
+def test_pairs_can_be_built_from_scored_and_from_verified_answers():
+    assert {stage.name for stage in GRAPH.successors(STAGES["prefer"])} == {"score", "verify"}
+    assert tracked(STAGES["prefer"]) == ["prefer"]  # a policy repeats no sampling
+    for name in ("candidates", "score", "verify"):
+        assert "prefer" not in tracked(STAGES[name])
+
+
+def test_a_changed_prompt_for_answers_repeats_the_candidates():
+    assert "generate.response_system" in tracked(STAGES["candidates"])
+    sections = {name for name in tracked(STAGES["candidates"]) if name.split(".")[0] == "generate"}
+    assert sections == {"generate.response_system"}  # and no other key of generate does
+
+
 def test_every_stage_but_the_last_of_each_branch_is_needed_and_all_start_from_a_base_model():
     base = STAGES["base@smollm2-135m"]
     assert downstream(GRAPH, {base}) == NAMES

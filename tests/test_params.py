@@ -52,17 +52,18 @@ def refusal(file: Path) -> str:
 
 def test_the_shipped_file_loads():
     loaded = params.load(ROOT / "params.yaml")
-    assert loaded.lora.r == SHIPPED["lora"]["r"]
-    assert set(SHIPPED) == set(params.Params.model_fields)
+    assert loaded.adapters["lora"].r == SHIPPED["lora"]["r"]
+    assert set(SHIPPED) - set(loaded.adapters) == set(params.Params.model_fields) - {"adapters"}
+    assert {"lora", "rslora", "dora", "qlora", "ia3", "prompt_tuning", "prefix_tuning"} == set(loaded.adapters)
 
 
 @pytest.mark.parametrize("written", ["1e-05", "1e-5", "1E-5", "0.00001", "1.0e-05"])
 def test_a_learning_rate_as_dvc_writes_it_is_a_number(tmp_path, written):
     text = (ROOT / "params.yaml").read_text()
-    assert text.count("  learning_rate: 5.0e-4\n") == 1
+    assert text.startswith("lora:\n", text.index("  peft_type: LORA\n  learning_rate: 5.0e-4\n") - 6)
     file = tmp_path / "params.yaml"
-    file.write_text(text.replace("  learning_rate: 5.0e-4\n", f"  learning_rate: {written}\n"))
-    assert params.load(file).lora.learning_rate == 1e-5
+    file.write_text(text.replace("  learning_rate: 5.0e-4\n", f"  learning_rate: {written}\n", 1))
+    assert params.load(file).adapters["lora"].learning_rate == 1e-5
 
 
 def test_what_dvc_exp_run_writes_for_a_set_param_is_a_number(tmp_path):
@@ -70,9 +71,9 @@ def test_what_dvc_exp_run_writes_for_a_set_param_is_a_number(tmp_path):
 
     file = edited(tmp_path)
     apply_overrides(file, ["lora.learning_rate=1e-5", "lora.r=4"])
-    loaded = params.load(file)
-    assert (loaded.lora.learning_rate, loaded.lora.r) == (1e-5, 4)
-    assert isinstance(loaded.lora.learning_rate, float)
+    lora = params.load(file).adapters["lora"]
+    assert (lora.learning_rate, lora.r) == (1e-5, 4)
+    assert isinstance(lora.learning_rate, float)
 
 
 @pytest.mark.parametrize(
@@ -84,6 +85,8 @@ def test_what_dvc_exp_run_writes_for_a_set_param_is_a_number(tmp_path):
         ("filter/language", None),
         ("selected", "dpo"),
         ("methods", ["lora"]),
+        ("mine", {"peft_type": "VERA", "learning_rate": 1e-3, "save_projection": True}),
+        ("lora/use_dora", True),
         ("generate/response/temperature", 0),  # greedy answers are fine, greedy instructions are not
         ("models/mine", {"source": "directory", "path": "/m", "sha256": "0" * 64, "license": "mit"}),
         ("models/hub-one", {"source": "hub", "id": "a/b", "revision": "0" * 40, "license": "mit"}),
@@ -95,12 +98,12 @@ def test_a_sound_edit_is_accepted(tmp_path, key, value):
 
 # The key as a reader knows it, the value as it is shown, what the message must say about what is allowed.
 BAD = {
-    "unknown key with a close match": ([("lora/drop_out", 8)], "lora.drop_out = 8", "did you mean dropout?"),
+    "unknown key with a close match": ([("train/epoch", 8)], "train.epoch = 8", "did you mean epochs?"),
     "unknown key inherited from a common section": ([("dpo/epoch", 8)], "dpo.epoch = 8", "did you mean epochs?"),
     "unknown key without a close match": ([("prefer/zzz", 8)], "prefer.zzz = 8", "allowed here: min_margin"),
     "unknown key instead of a known one": (
-        [("lora/r", ABSENT), ("lora/alpha", ABSENT), ("lora/alhpa", 8)],
-        "lora.alhpa = 8",
+        [("compare/alpha", ABSENT), ("compare/alhpa", 8)],
+        "compare.alhpa = 8",
         "did you mean alpha?",
     ),
     "unknown section": ([("loras", {"r": 8})], "loras = {'r': 8}", "did you mean lora?"),
@@ -135,13 +138,16 @@ BAD = {
     "unknown constraint family": ([("verify/families", ["rhyme"])], "verify.families", "'rhyme' is not one of fewer_"),
     "all rows verified": ([("verify/share", 1.0)], "verify.share = 1.0", "less than 1"),
     "unknown key of a model": ([(f"models/{MODEL}/licence", "mit")], f"models.{MODEL}.licence = 'mit'", "license?"),
-    "missing key": ([("lora/r", ABSENT)], "lora.r is missing", "every value is stated in the file"),
-    "missing section": ([("lora", ABSENT)], "lora is missing", "every value is stated in the file"),
+    "missing key": ([("train/epochs", ABSENT)], "train.epochs is missing", "every value is stated in the file"),
+    "missing learning rate": ([("lora/learning_rate", ABSENT)], "lora.learning_rate is missing", "stated in the file"),
+    "missing section": ([("train", ABSENT)], "train is missing", "every value is stated in the file"),
+    "missing section of a method": ([("lora", ABSENT)], "methods = ['lora'", "'lora' has no section with a peft_type"),
+    "a method without its type": ([("lora/peft_type", ABSENT)], "lora = {'learning_rate'", "section with a peft_type"),
     "missing key of a model": ([(f"models/{MODEL}/member", ABSENT)], f"models.{MODEL}.member is missing", "stated"),
     "missing source": ([(f"models/{MODEL}/source", ABSENT)], f"models.{MODEL}.source is missing", "pypi, hub"),
     "text for a whole number": ([("lora/r", "8")], "lora.r = '8'", "must be a whole number"),
     "true for a whole number": ([("lora/r", True)], "lora.r = true", "must be a whole number"),
-    "false for a number": ([("lora/dropout", False)], "lora.dropout = false", "must be a number"),
+    "false for a number": ([("lora/lora_dropout", False)], "lora.lora_dropout = false", "must be a number"),
     "null for a whole number": ([("lora/r", None)], "lora.r = null", "must be a whole number"),
     "null for a number": ([("prefer/min_margin", None)], "prefer.min_margin = null", "must be a number"),
     "fraction for a whole number": ([("lora/r", 8.5)], "lora.r = 8.5", "must be a whole number"),
@@ -149,12 +155,13 @@ BAD = {
     "list for a number": ([("lora/learning_rate", [1e-4, 1e-3])], "lora.learning_rate = [0.0001, 0.001]", "a number"),
     "list for text": ([("student", [MODEL])], f"student = ['{MODEL}']", "must be text"),
     "number for text": ([(f"models/{MODEL}/version", 0.1)], f"models.{MODEL}.version = 0.1", "put it in quotes"),
-    "empty text": ([("prompt_tuning/init_text", "")], "prompt_tuning.init_text = ''", "not an empty one"),
+    "empty text": ([("prefix_tuning/init_text", "")], "prefix_tuning.init_text = ''", "not an empty one"),
     "text for a list": ([("methods", "lora")], "methods = 'lora'", "must be a list"),
     "empty list": ([("methods", [])], "methods = []", "1 or more"),
-    "section is a number": ([("lora", 3)], "lora = 3", "must be a section"),
-    "section is null": ([("lora", None)], "lora = null", "must be a section"),
-    "section is a list": ([("lora", [8])], "lora = [8]", "must be a section"),
+    "section is a number": ([("train", 3)], "train = 3", "must be a section"),
+    "section is null": ([("train", None)], "train = null", "must be a section"),
+    "section is a list": ([("train", [8])], "train = [8]", "must be a section"),
+    "a method is a number": ([("lora", 3)], "lora = 3", "a method is a section with a peft_type"),
     "subsection is text": ([("generate/response", "hot")], "generate.response = 'hot'", "must be a section"),
     "models is a list": ([("models", [SOURCE])], "models = [{", "must be a section"),
     "models is empty": ([("models", {})], "models = {}", "1 or more"),
@@ -172,7 +179,7 @@ BAD = {
         "dpo.scheduler = 'wsd'",
         "'constant_with_warmup', 'linear' or 'cosine'",
     ),
-    "unknown loss": ([("dpo/loss", "kto")], "dpo.loss = 'kto'", "must be 'sigmoid', 'hinge' or 'ipo'"),
+    "unknown loss": ([("dpo/loss", "kto")], "dpo.loss = 'kto'", "must be 'sigmoid', 'hinge', 'ipo' or 'sigmoid_norm'"),
     "target modules of the wrong kind": (
         [("lora/target_modules", 3)],
         "lora.target_modules = 3",
@@ -183,24 +190,29 @@ BAD = {
     "prompt tuning given to DPO": (
         [("dpo/adapter", "prompt_tuning")],
         "dpo.adapter = 'prompt_tuning'",
-        "must be lora, named in methods too",
+        "must not be a method of virtual tokens",
     ),
-    "DPO from an unknown adapter": ([("dpo/adapter", "qlora")], "dpo.adapter = 'qlora'", "must be lora"),
+    "DPO from an unknown adapter": ([("dpo/adapter", "zzz")], "dpo.adapter = 'zzz'", "must be one of methods: lora"),
+    "DPO from a quantized method": (
+        [("methods", ["qlora"]), ("dpo/adapter", "qlora")],
+        "dpo.adapter = 'qlora'",
+        "must not be a quantized method",
+    ),
     "DPO from an adapter that is not trained": (
         [("methods", ["prompt_tuning"])],
         "dpo.adapter = 'lora'",
-        "named in methods too",
+        "must be one of methods: prompt_tuning",
     ),
     "unknown generator": ([("generator", "gpt")], "generator = 'gpt'", f"must be one of models: {MODEL}"),
     "unknown student": ([("student", "gpt")], "student = 'gpt'", f"must be one of models: {MODEL}"),
-    "unknown selected": ([("selected", "gpt")], "selected = 'gpt'", "must be one of base, lora, prompt_tuning, dpo"),
+    "unknown selected": ([("selected", "gpt")], "selected = 'gpt'", "one of base, lora, ia3, prompt_tuning, dpo"),
     "selected is not trained": (
         [("methods", ["lora"]), ("selected", "prompt_tuning")],
         "selected = 'prompt_tuning'",
         "one of base, lora, dpo",
     ),
     "a method twice": ([("methods", ["lora", "lora"])], "methods = ['lora', 'lora']", "must name a method once"),
-    "unknown method": ([("methods", ["lora", "qlora"])], "methods[1] = 'qlora'", "must be 'lora' or 'prompt_tuning'"),
+    "unknown method": ([("methods", ["lora", "zzz"])], "methods = ['lora', 'zzz']", "'zzz' has no section with a "),
     "unknown source of a model": (
         [(f"models/{MODEL}/source", "ftp")],
         f"models.{MODEL}.source = 'ftp'",
@@ -238,8 +250,8 @@ BAD = {
         f"filter.max_response_words = {SHIPPED['filter']['max_response_words']}",
     ),
     "as many virtual tokens as a row may have": (
-        [("prompt_tuning/virtual_tokens", 512)],
-        "prompt_tuning.virtual_tokens = 512",
+        [("prompt_tuning/num_virtual_tokens", 512)],
+        "prompt_tuning.num_virtual_tokens = 512",
         "below train.max_tokens = 512",
     ),
 }
@@ -255,9 +267,9 @@ def test_a_bad_value_is_one_line_with_key_value_and_what_is_allowed(tmp_path, na
 
 def test_a_key_that_is_a_number_is_unknown(tmp_path):
     values = copy.deepcopy(SHIPPED)
-    values["lora"][7] = 8
+    values["compare"][7] = 8
     message = refusal(write(tmp_path, values))
-    assert message == "lora.7 = 8 is not a known key; allowed here: learning_rate, r, alpha, dropout, target_modules"
+    assert message == "compare.7 = 8 is not a known key; allowed here: resamples, alpha"
 
 
 def test_a_model_named_by_a_number_is_refused(tmp_path):

@@ -119,3 +119,50 @@ def test_half_of_a_song_may_repeat(asked):
     assert repetition.repetition(row(1, asked, verse * 4), settings(), None)
     found = repetition.repetition(row(1, "Tell me about rain.", verse), settings(), None)
     assert found["response"] == "duplicate_sentence_share"
+
+
+CIRCLES = (
+    "The plan needs a plan for the team, and the team needs the plan to lead the plan. A good plan helps the team"
+    " to plan, so the team can plan well. Then your team and the plan grow, and a team with a plan leads the team."
+    " With the plan in hand, the team can lead, and the plan will help a good team to grow into a team that plans."
+    " So help the team to grow, lead it well, and let the plan lead the good team to a plan that helps."
+)
+PLAIN = (
+    "Begin with a clear goal and write it down where everyone can read it. Ask three people who know the field what"
+    " went wrong when they tried something similar. Set aside money for surprises, because rooms, food and travel"
+    " always cost more than the first estimate says. Choose a date early, book the hall, and tell guests at once."
+)
+
+
+def test_variety_by_hand():
+    # 40 content words, four of them different: 1 - 36/40; and 40 pairs in ten sentences are too few to be judged
+    assert repetition.variety("Red fish, blue birds. " * 10)[0] == pytest.approx(4 / 40)
+    assert repetition.variety("Red fish, blue birds. " * 10)[1] == 0.0
+    # 7 bigrams a sentence, ten times: 70, of which 63 stood there before
+    assert repetition.variety("one two three four five six seven eight. " * 10)[1] == pytest.approx(63 / 70)
+
+
+def test_variety_is_that_of_the_worst_stretch():
+    fresh = " ".join(f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(200))
+    stuck = "wheel " * repetition.VARIETY_WINDOW
+    assert repetition.variety(fresh)[0] == 1.0
+    assert repetition.variety(f"{fresh} {stuck} {fresh}")[0] == pytest.approx(1 / repetition.VARIETY_WINDOW)
+
+
+def test_repetition_in_other_words():
+    assert repetition.repetition(row(1, "How do I build a team?", PLAIN), settings(), None) is None
+    found = repetition.repetition(row(1, "How do I build a team?", CIRCLES), settings(max_repeated_ngram_share=1), None)
+    assert found["response"] == "content_word_share" and found["share"] < 0.5
+    off = settings(max_repeated_ngram_share=1, min_content_word_share=0)
+    assert repetition.repetition(row(1, "How do I build a team?", CIRCLES), off, None) == {
+        "response": "repeated_bigram_share",
+        "share": pytest.approx(repetition.variety(CIRCLES)[1], abs=1e-4),
+    }
+    asked = "Write a song about a team."
+    assert repetition.repetition(row(1, asked, CIRCLES), settings(max_repeated_ngram_share=1), None) is None
+
+
+def test_variety_is_judged_in_english_and_without_code():
+    loose = {"max_repeated_ngram_share": 1}
+    assert repetition.repetition(row(1, "Plan?", CIRCLES), settings(language="de", **loose), None) is None
+    assert repetition.repetition(row(1, "Plan?", CIRCLES + "\n```\nplan()\n```"), settings(**loose), None) is None

@@ -6,9 +6,9 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 
-from tuner import data, dpo, model, template, train
+from tuner import data, dpo, logps, model, template, train
 from tuner.errors import UserError
-from tuner.params import Dpo, Lora, PromptTuning, Train
+from tuner.params import Dpo, Method, Train
 
 SCHEDULE = {
     "epochs": 2.0,
@@ -20,9 +20,25 @@ SCHEDULE = {
     "evaluate_every": 3,
     "max_tokens": 64,
 }
-LORA = Lora(learning_rate=1e-2, r=4, alpha=8, dropout=0.0, target_modules="all-linear")
-SOFT = PromptTuning(learning_rate=5e-2, virtual_tokens=4, init_text="tell a good story")
-SETTINGS = {"lora": LORA, "prompt_tuning": SOFT}
+TEXT = "tell a good story"
+SETTINGS = {
+    "lora": Method(peft_type="LORA", learning_rate=1e-2, r=4, lora_alpha=8, target_modules="all-linear"),
+    "ia3": Method(
+        peft_type="IA3",
+        learning_rate=5e-2,
+        target_modules=["k_proj", "v_proj", "down_proj"],
+        feedforward_modules=["down_proj"],
+    ),
+    "prompt_tuning": Method(
+        peft_type="PROMPT_TUNING",
+        learning_rate=5e-2,
+        num_virtual_tokens=4,
+        prompt_tuning_init="TEXT",
+        prompt_tuning_init_text=TEXT,
+    ),
+    "prefix_tuning": Method(peft_type="PREFIX_TUNING", learning_rate=5e-2, num_virtual_tokens=4, init_text=TEXT),
+}
+LORA = SETTINGS["lora"]
 ANSWERS = [
     "a good story",
     "we walk to the river",
@@ -54,7 +70,7 @@ def fit(method, tiny, runtime, tmp_path, **changes):
         validation_rows=ROWS[:3],
         seed=0,
         runtime=runtime,
-        scratch=tmp_path / "scratch",
+        scratch=tmp_path / f"scratch-{method}",
         destination=tmp_path / method,
         **changes,
     )
@@ -81,12 +97,12 @@ def test_the_completion_and_its_end_of_turn_are_learned_and_nothing_else(tokeniz
 def test_every_method_learns_the_same_labels_and_no_padding(method, tiny, tokenizer, runtime, tmp_path, monkeypatch):
     seen = []
 
-    class Watched(train.SFTTrainer):
+    class Watched(train.RowTrainer):
         def compute_loss(self, model, inputs, *args, **kwargs):
             seen.append({name: value.clone() for name, value in inputs.items()})
             return super().compute_loss(model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(train, "SFTTrainer", Watched)
+    monkeypatch.setattr(train, "RowTrainer", Watched)
     fit(method, tiny, runtime.model_copy(update={"train_rows": 2}), tmp_path)
     wanted = {tuple(data.labelled(*pair)["labels"]) for pair in data.tokenized(tokenizer, ROWS)}
     found = set()
@@ -135,9 +151,7 @@ def test_the_saved_adapter_has_the_loss_that_was_reported(trained, tiny, tokeniz
     folder, curve, _ = trained[method]
     adapted = model.load(tiny, device="cpu", dtype="float32", adapter=folder)
     pairs = data.tokenized(tokenizer, ROWS[:3])
-    assert train.mean_nll(adapted, pairs, tokenizer.pad_token_id, 512) == pytest.approx(
-        curve.validation[-1]["loss"], rel=1e-4
-    )
+    assert train.mean_nll(adapted, pairs, 512) == pytest.approx(curve.validation[-1]["loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("method", list(SETTINGS))
@@ -155,15 +169,15 @@ def test_an_adapters_samples_do_not_depend_on_padding_or_cache(trained, tiny, to
         TransformersEngine(adapted, tokenizer, rows).sample(prompts, [1, 2, 3, 4], [pure] * 4) for rows in (4, 1)
     )
     assert many == single
-    greedy = [
-        adapted.generate(
+    greedy = pure.model_copy(update={"temperature": 0.0})
+    (ours,) = TransformersEngine(adapted, tokenizer, 4).sample([prompts[2]], [0], [greedy])
+    for cache in (True, False)[: 1 if method == "prefix_tuning" else 2]:  # PEFT keeps a prefix in the cache alone
+        theirs = adapted.generate(
             input_ids=torch.tensor([prompts[2]]),
             attention_mask=torch.ones(1, len(prompts[2]), dtype=torch.long),
             generation_config=GenerationConfig(max_new_tokens=10, do_sample=False, pad_token_id=0, use_cache=cache),
-        ).tolist()
-        for cache in (True, False)
-    ]
-    assert greedy[0] == greedy[1]
+        )[0, len(prompts[2]) :].tolist()
+        assert theirs[: len(ours.ids)] == ours.ids
 
 
 def test_the_same_seed_trains_the_same_adapter(trained, tiny, runtime, tmp_path):
@@ -171,6 +185,50 @@ def test_the_same_seed_trains_the_same_adapter(trained, tiny, runtime, tmp_path)
     fit("lora", tiny, runtime, tmp_path)
     first, second = (load_file(f / "adapter_model.safetensors") for f in (folder, tmp_path / "lora"))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Killed(Exception):
+    pass
+
+
+def killed_after(step):
+    """Return Curve.on_step_begin, but for a run that dies at that step, as a process would."""
+    begin = train.Curve.on_step_begin
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == step:
+            raise Killed
+        begin(self, args, state, control, **kwargs)
+
+    return on_step_begin
+
+
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_killed_run_goes_on_to_the_same_adapter_and_curve(
+    trained, tiny, runtime, tmp_path, monkeypatch, method, step
+):
+    folder, unbroken, _ = trained[method]
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(train.Curve, "on_step_begin", killed_after(step))
+        fit(method, tiny, runtime, tmp_path)
+    left = tmp_path / f"scratch-{method}" / "checkpoint-9"
+    left.mkdir()  # as a kill in the middle of a save would leave it
+    seen = []
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Curve, "on_step_end", lambda self, args, state, *_, **__: seen.append(state.global_step))
+        curve, _ = fit(method, tiny, runtime, tmp_path)
+    assert seen == list(range(step + 1, 5))
+    assert curve.training == unbroken.training
+    first, second = (load_file(f / "adapter_model.safetensors") for f in (folder, tmp_path / method))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_loss_that_explodes_stops_the_run(tiny, runtime, tmp_path, monkeypatch):
+    monkeypatch.setattr("tuner.curve.EXPLODED", 0.5)
+    with pytest.raises(UserError, match=r"lora: loss .* at step 1, learning rate .*: lower lora.learning_rate"):
+        fit("lora", tiny, runtime, tmp_path)
+    assert not (tmp_path / "lora").exists()
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, runtime, tmp_path):
@@ -202,7 +260,7 @@ PAIRS = [
 
 
 def dpo_inputs(tiny, runtime, tmp_path, start):
-    settings = Dpo(adapter="lora", learning_rate=1e-3, beta=0.1, loss="sigmoid", **SCHEDULE)
+    settings = Dpo(adapter="lora", learning_rate=1e-3, beta=0.1, loss="sigmoid", sft_weight=0.0, **SCHEDULE)
     return {
         "student": tiny,
         "start": start,
@@ -223,7 +281,7 @@ def test_dpo_starts_at_ln_2_with_its_start_as_reference(trained, tiny, tokenizer
     bare = model.load(tiny, device="cpu", dtype="float32")
     pairs = [(prompt, answer) for prompt, *answers in data.tokenized_pairs(tokenizer, PAIRS) for answer in answers]
     sums = [
-        torch.tensor([float(r.sum()) for r in model.completion_logps(m, pairs, pad_id=0, max_tokens=512)])
+        torch.tensor([float(r.sum()) for r in logps.completion_logps(m, pairs, max_tokens=512)])
         for m in (supervised, bare)
     ]
     columns = ("ref_chosen_logps", "ref_rejected_logps")

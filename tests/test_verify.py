@@ -226,13 +226,14 @@ def test_arguments_that_leave_room(added, expected):
     assert compatibility.consistent(added) is expected
 
 
-def sampled(*answers: tuple[str, str], added=None) -> dict:
+def sampled(*answers: tuple[str, str], added=None, split="train") -> dict:
     """Return one request as generate.answers returns it, with answers of (text, finish)."""
     added = added or [constraint("no_commas"), constraint("fewer_words", words=12)]
     rules = " ".join(constraints.describe(one) for one in added)
     return {
         "id": "8-sampled-no_commas",
         "source": 8,
+        "split": split,
         "origin": "sampled",
         "constraints": added,
         "asked": "How do bees make honey?",
@@ -272,6 +273,15 @@ def test_a_request_without_a_passing_answer_gives_no_row():
     kept, flagged = verify.judged([sampled(("They collect nectar, and dry it.", "stop"), ("", "stop"))])
     assert kept == []
     assert [answer["passed"] for answer in flagged[0]["answers"]] == [False, False]
+
+
+def test_a_request_made_from_a_validation_row_is_judged_and_never_trained_on():
+    answers = (("They collect nectar and dry it.", "stop"), ("They collect, and dry it.", "stop"))
+    requests = [sampled(*answers), sampled(*answers, split="validation")]
+    kept, flagged = verify.judged(requests)
+    assert kept == verify.judged(requests[:1])[0] and len(kept) == 1
+    assert [row["split"] for row in flagged] == ["train", "validation"]
+    assert [[answer["passed"] for answer in row["answers"]] for row in flagged] == [[True, False]] * 2
 
 
 def test_a_constraint_that_most_answers_meet_is_not_back_translated():

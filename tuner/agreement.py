@@ -12,8 +12,8 @@ import math
 
 import torch
 
-from tuner import model
 from tuner.engine import TransformersEngine
+from tuner.logps import completion_logps
 from tuner.params import Sampling
 
 TOLERANCE = 0.25  # nats a token; openvino on the F16 file measures 0.00 +- 0.08, on the misread Q4_1 file 0.82 +- 0.12
@@ -30,9 +30,7 @@ def measure(engine, reference, prompts: list[list[int]], *, max_tokens: int, tok
     greedy = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=tokens)
     samples = engine.sample(prompts, list(range(len(prompts))), [pure] * len(prompts))
     pairs = [(prompt, sample.ids) for prompt, sample in zip(prompts, samples, strict=True) if sample.ids]
-    scored = model.completion_logps(
-        reference, pairs, pad_id=engine.tokenizer.pad_token_id, max_tokens=max_tokens, entropy=True
-    )
+    scored = completion_logps(reference, pairs, max_tokens=max_tokens, entropy=True)
     excess = torch.cat([-logps - entropies for logps, entropies in scored])
     half = 1.96 * float(excess.std()) / math.sqrt(len(excess))
     few = [list(prompt) for prompt in sorted({tuple(prompt) for prompt in prompts})]

@@ -3,11 +3,16 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from tuner import io
 from tuner.errors import UserError
+
+FILE = "curve.json"  # in each of the trainer's checkpoints, and the last thing written there
+EXPLODED = 10  # times the validation loss before the first step
 
 # What the trainers log, under the names the curve's columns have.
 COLUMNS = {
@@ -18,13 +23,16 @@ COLUMNS = {
     "rewards/margins": "margin",
     "logps/chosen": "logps_chosen",
     "logps/rejected": "logps_rejected",
+    "lengths/chosen": "tokens_chosen",
+    "lengths/rejected": "tokens_rejected",
 }
 
 
 class Curve(TrainerCallback):
     """Keeps `training` rows (step, and what COLUMNS names) and `validation` rows (step, and what `evaluate()` returns).
 
-    `evaluate` runs before the first step, every `every` steps and after the last; `seconds` leaves it out.
+    `evaluate` runs before the first step, every `every` steps and after the last; `seconds` leaves it out. All of it
+    goes into every checkpoint, and a run that is resumed goes on with it.
     """
 
     def __init__(self, name: str, evaluate: Callable[[], dict], every: int):
@@ -34,9 +42,15 @@ class Curve(TrainerCallback):
         self.seconds = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.bar = tqdm(total=state.max_steps, desc=self.name, unit="step")
-        self._evaluate(0)
-        self.started, self.due = time.monotonic(), False
+        self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.name, unit="step")
+        if state.global_step:
+            saved = io.read_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE)
+            self.training, self.validation, self.seconds = (
+                saved[name] for name in ("training", "validation", "seconds")
+            )
+        else:
+            self._evaluate(0)
+        self.started, self.due = time.monotonic(), state.global_step % self.every == 0 < state.global_step
 
     def on_step_begin(self, args, state, control, **kwargs):
         # Not at the end of the last step: its loss has been logged only now, and an evaluation in between would
@@ -53,12 +67,19 @@ class Curve(TrainerCallback):
             return
         self.training.append({"step": state.global_step, **_shown(logs)})
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}")
-        if not (math.isfinite(logs["loss"]) and math.isfinite(logs["grad_norm"])):
+        finite = math.isfinite(logs["loss"]) and math.isfinite(logs["grad_norm"])
+        if not finite or logs["loss"] > EXPLODED * self.validation[0]["loss"]:
             self.bar.close()
             raise UserError(
                 f"{self.name}: loss {logs['loss']} and gradient norm {logs['grad_norm']} at step {state.global_step}, "
                 f"learning rate {logs['learning_rate']:.3g}: lower {self.name}.learning_rate"
             )
+
+    def on_save(self, args, state, control, **kwargs):
+        now = time.monotonic()
+        self.seconds, self.started = self.seconds + now - self.started, now
+        kept = {"training": self.training, "validation": self.validation, "seconds": self.seconds}
+        io.write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE, kept)
 
     def on_train_end(self, args, state, control, **kwargs):
         self._pause(state.global_step)

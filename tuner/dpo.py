@@ -5,20 +5,37 @@ from pathlib import Path
 
 from datasets import Dataset
 from peft import PeftModel
-from transformers import PrinterCallback, set_seed
+from transformers import set_seed
 from trl import DPOConfig, DPOTrainer
 
-from tuner import data, hardware, model
+from tuner import data, hardware, logps, model
 from tuner.curve import COLUMNS, Curve
 from tuner.params import Dpo, Runtime
-from tuner.train import arguments_for, record, save
+from tuner.train import arguments_for, record, run, save
 
 
 class PairTrainer(DPOTrainer):
-    """TRL's DPO on rows that already are token ids, so that both trainers see the same template and end of turn."""
+    """TRL's DPO on rows that already are token ids, so that both trainers see the same template and end of turn.
+
+    Its forward passes read the prompt of a pair once, and compute no padding.
+    """
+
+    def __init__(self, *, max_tokens: int, **arguments):
+        self.max_tokens = max_tokens
+        super().__init__(**arguments)
 
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        chosen, rejected = inputs["completion_mask"].sum(dim=1).float().chunk(2)
+        mode = "train" if model.training else "eval"
+        self._metrics[mode]["lengths/chosen"].append(chosen.mean().item())
+        self._metrics[mode]["lengths/rejected"].append(rejected.mean().item())
+        return super().compute_loss(logps.Shared(model, self.max_tokens), inputs, return_outputs, num_items_in_batch)
+
+    def compute_ref_log_probs(self, model, inputs):
+        return super().compute_ref_log_probs(logps.Shared(model, self.max_tokens), inputs)
 
 
 def trainer_for(
@@ -52,13 +69,15 @@ def trainer_for(
         **arguments_for(settings, settings.learning_rate, len(train), seed, device, runtime, scratch),
         per_device_eval_batch_size=1,  # means over pairs, not over batches of unequal size
         beta=settings.beta,
-        loss_type=[settings.loss],
+        loss_type=[settings.loss, *["sft"] * (settings.sft_weight > 0)],
+        loss_weights=[1.0, *[settings.sft_weight] * (settings.sft_weight > 0)],
         max_length=None,
         precompute_ref_log_probs=True,
         disable_dropout=True,
     )
     started = time.monotonic()
     trainer = PairTrainer(
+        max_tokens=runtime.forward_tokens,
         model=policy,
         args=arguments,
         train_dataset=_dataset(train),
@@ -67,7 +86,6 @@ def trainer_for(
         callbacks=[curve],
     )
     curve.seconds = time.monotonic() - started  # the reference's log-probabilities are part of the cost
-    trainer.remove_callback(PrinterCallback)
     supervised = sum(len(chosen) + len(rejected) for _, chosen, rejected in train) * settings.epochs
     counts = {
         "rows": len(train),
@@ -77,19 +95,19 @@ def trainer_for(
     return trainer, curve, counts
 
 
-def fit(*, destination: Path, runtime: Runtime, start_record: dict, **inputs) -> tuple[Curve, dict]:
+def fit(*, destination: Path, runtime: Runtime, scratch: Path, start_record: dict, **inputs) -> tuple[Curve, dict]:
     """Train on preference rows, save the adapter to `destination`, return (curve, record).
 
     `start_record` is the record of the adapter it starts from, whose training seconds are part of what this one cost.
     The other arguments are those of `trainer_for`.
     """
     started = time.monotonic()
-    trainer, curve, counts = trainer_for(runtime=runtime, **inputs)
-    trainer.train()
+    trainer, curve, counts = trainer_for(runtime=runtime, scratch=scratch, **inputs)
+    run(trainer, scratch)
     save(trainer.model, destination)
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     found = record(trainer.model, destination, curve, counts, started, device, dtype)
-    found["run_info"]["start"] = start_record["run_info"]["method"]
+    found["run_info"] |= {"start": start_record["run_info"]["method"], "quantize": None}
     found["train_info"]["train_seconds_with_start"] = round(
         found["train_info"]["train_seconds"] + start_record["train_info"]["train_seconds"], 1
     )

@@ -14,7 +14,7 @@ import openvino_genai as genai
 import torch
 
 from tuner import hardware, io, model, template
-from tuner.cache import RoomyCache, joined_masks
+from tuner.cache import joined_masks
 from tuner.errors import UserError
 from tuner.params import Runtime, Sampling
 
@@ -137,10 +137,8 @@ class TransformersEngine:
     def _read(self, prompts: list[list[int]]):
         """Return the module that goes on with these prompts, its cache and mask, and the logits of what comes next."""
         module, inputs = model.left_padded(self.model, prompts, self.pad_id)
-        cache, mask = RoomyCache(), inputs["attention_mask"]
-        positions = (mask.cumsum(1) - 1).clamp(min=0)
-        output = module(**inputs, position_ids=positions, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        return module, cache, mask, output.logits[:, -1]
+        output = module(**inputs, use_cache=True, logits_to_keep=1)
+        return module, inputs["past_key_values"], inputs["attention_mask"], output.logits[:, -1]
 
 
 def draw(scores, samplings: list[Sampling], generators: list, seen: list[list[int]]) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuner import agent, data, hardware, instruction_following, knowledge, model, template
+from tuner import agent, data, hardware, instruction_following, knowledge, logps, model, template
 from tuner.engine import TransformersEngine
 from tuner.params import Evaluate, Runtime, Sampling
 
@@ -14,6 +14,7 @@ def rows(
     *,
     student: Path,
     adapter: Path | None,
+    quantize: str | None,
     validation_rows: list[dict],
     pair_rows: list[dict],
     settings: Evaluate,
@@ -22,6 +23,8 @@ def rows(
     progress: Callable[[str], Callable[[Iterable], Iterable]],
 ) -> list[dict]:
     """Return one row an item for the model in `student`, with `adapter` on when one is given.
+
+    `quantize` is what the adapter was trained on (see model.load).
 
     Suites: "loss" (nll in nats and tokens of each validation completion), "preference" (log-probability of chosen
     and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent".
@@ -32,33 +35,33 @@ def rows(
     chosen = knowledge.items(settings.knowledge, seed)
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
-    loaded = model.load(student, device=device, dtype=dtype, adapter=adapter)
-    scoring = {"pad_id": tokenizer.pad_token_id, "max_tokens": runtime.forward_tokens}
+    loaded = model.load(student, device=device, dtype=dtype, adapter=adapter, quantize=quantize)
     engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
 
-    def logps(pairs, name):
-        return [float(row.sum()) for row in model.completion_logps(loaded, pairs, progress=progress(name), **scoring)]
+    def scored(pairs, name):
+        found = logps.completion_logps(loaded, pairs, max_tokens=runtime.forward_tokens, progress=progress(name))
+        return [float(row.sum()) for row in found]
 
     return [
-        *_loss(tokenizer, validation_rows, logps),
-        *_preference(tokenizer, pair_rows, logps),
-        *_knowledge(tokenizer, chosen, logps),
+        *_loss(tokenizer, validation_rows, scored),
+        *_preference(tokenizer, pair_rows, scored),
+        *_knowledge(tokenizer, chosen, scored),
         *_generated(tokenizer, asked, engine, progress),
     ]
 
 
-def _loss(tokenizer, validation_rows, logps) -> list[dict]:
+def _loss(tokenizer, validation_rows, scored) -> list[dict]:
     pairs = data.tokenized(tokenizer, validation_rows)
     return [
         {"id": f"loss-{row['id']}", "suite": "loss", "axis": "loss", "nll": -logp, "tokens": len(completion)}
-        for row, (_, completion), logp in zip(validation_rows, pairs, logps(pairs, "validation loss"), strict=True)
+        for row, (_, completion), logp in zip(validation_rows, pairs, scored(pairs, "validation loss"), strict=True)
     ]
 
 
-def _preference(tokenizer, pair_rows, logps) -> list[dict]:
+def _preference(tokenizer, pair_rows, scored) -> list[dict]:
     tokenized = data.tokenized_pairs(tokenizer, pair_rows)
     both = [(prompt, answer) for prompt, *answers in tokenized for answer in answers]
-    found = logps(both, "preference pairs")
+    found = scored(both, "preference pairs")
     return [
         {
             "id": f"preference-{row['id']}",
@@ -71,7 +74,7 @@ def _preference(tokenizer, pair_rows, logps) -> list[dict]:
     ]
 
 
-def _knowledge(tokenizer, items, logps) -> list[dict]:
+def _knowledge(tokenizer, items, scored) -> list[dict]:
     """Score each choice by its log-likelihood a character after the bare question (lm-evaluation-harness's acc_norm).
 
     A character, not in all: the sum favours short choices.
@@ -84,13 +87,13 @@ def _knowledge(tokenizer, items, logps) -> list[dict]:
         for item in items
         for choice in item["choices"]
     ]
-    found = logps(pairs, "knowledge")
-    scored = []
+    found = scored(pairs, "knowledge")
+    rows = []
     for place, item in enumerate(items):
         logps_of_item = found[4 * place : 4 * place + 4]
         per_character = [logp / len(choice) for logp, choice in zip(logps_of_item, item["choices"], strict=True)]
         best = per_character.index(max(per_character))
-        scored.append(
+        rows.append(
             {
                 "id": item["id"],
                 "suite": "knowledge",
@@ -102,7 +105,7 @@ def _knowledge(tokenizer, items, logps) -> list[dict]:
                 "correct": best == item["answer"],
             }
         )
-    return scored
+    return rows
 
 
 def _generated(tokenizer, items, engine, progress) -> list[dict]:

@@ -34,6 +34,12 @@ Row = dict[str, Any]
 Filter = Callable[[Row, Any, "Memory"], dict | None]
 
 LONGEST_TEXT = 100_000  # characters; no turn of a chat, and the patterns below are tested up to here
+COPIED_WORDS = 5
+_CHOOSES = re.compile(
+    r"\b(?:which|who|whose|choose|pick|select|find|identify|extract|quote|underline|highlight|locate|repeat|copy|say"
+    r"|correct|fix|sort|or)\b",
+    re.IGNORECASE,
+)
 # controls but tab and line ends, and halves of surrogate pairs, which have no UTF-8
 _UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 # in every e-mail address, IP address, phone or card number: `pii.mask` takes longer than all filters of the row
@@ -148,17 +154,29 @@ def echo(row: Row, settings: Any, memory: Memory) -> dict | None:
     """The response says the instruction again: RapidFuzz ratio (0-1) of the normalised texts above max_echo.
 
     A corrected sentence is close to the instruction that holds it: after a request to edit, the response must
-    also begin as the instruction does.
+    also begin as the instruction does. Or the response is nothing but five words or more of the instruction, in
+    their order, and to choose or to find some of them was not what it asked for.
     """
+    if settings.max_echo == 1:
+        return None
     if max(len(row["instruction"]), len(row["response"])) > 4 * min(len(row["instruction"]), len(row["response"])) + 40:
-        return None  # a ratio of 0.5 or more is out of reach, and params allow no lower limit
+        return _copied(row)  # a ratio of 0.5 or more is out of reach, and params allow no lower limit
     asked, said = normalise(row["instruction"]), normalise(row["response"])
     ratio = fuzz.ratio(asked, said, score_cutoff=100 * settings.max_echo) / 100
     if ratio <= settings.max_echo:
-        return None
+        return _copied(row)
     if phrases.EDITING.search(asked) and asked.split()[:2] != said.split()[:2]:
         return None
     return {"ratio": round(ratio, 4)}
+
+
+def _copied(row: Row) -> dict | None:
+    if len(row["response"]) > len(row["instruction"]) + 20:
+        return None
+    said = normalise(row["response"])
+    if len(words(said)) < COPIED_WORDS or f" {said} " not in f" {normalise(row['instruction'])} ":
+        return None
+    return None if _CHOOSES.search(row["instruction"]) else {"copied_words": len(words(said))}
 
 
 def exact_duplicate(row: Row, settings: Any, memory: Memory) -> dict | None:

@@ -122,17 +122,20 @@ def answers(
     seed: int,
     folder: Path,
     progress: Callable[[Iterable], Iterable],
+    system: str | None = None,
 ) -> list[dict]:
     """Return each prompt row with `answers`: `per_prompt` of {"text", "finish", "seed"}.
 
-    A prompt row has an `id` and conversational `prompt` messages; all its keys are kept.
+    A prompt row has an `id` and conversational `prompt` messages; all its keys are kept. `system` is a prompt that is
+    read before those messages and left out of the rows, like `settings.response_system` of `pairs`.
     """
     tokenizer = sampler.tokenizer
     per_chunk = max(1, CHUNK // per_prompt)
 
     def chunk(numbers: range) -> list[dict]:
         rows = [prompts[number] for number in numbers]
-        ids = [template.prompt_ids(tokenizer, row["prompt"]) for row in rows for _ in range(per_prompt)]
+        asked = [template.prompt_ids(tokenizer, [*_system(system), *row["prompt"]]) for row in rows]
+        ids = [prompt for prompt in asked for _ in range(per_prompt)]
         drawn = [row_seed(seed, "answer", row["id"], turn) for row in rows for turn in range(per_prompt)]
         samples = sampler.sample(ids, drawn, [sampling] * len(ids))
         texts = [

@@ -36,6 +36,18 @@ def peak_memory_megabytes(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
+def energy_joules() -> float | None:
+    """Return what the processor packages have used since some moment, or None where the system does not tell.
+
+    Linux's powercap counters (RAPL), which most systems let only root read; other accelerators are not counted.
+    """
+    try:
+        counters = [int((zone / "energy_uj").read_text()) for zone in Path("/sys/class/powercap").glob("intel-rapl:?")]
+    except OSError:
+        return None
+    return sum(counters) / 1e6 if counters else None
+
+
 def describe(device: str, dtype: str) -> dict:
     """Return what a reader needs to judge a timing: processor or GPU, threads, formats and package versions."""
     name = torch.cuda.get_device_name() if device == "cuda" else _cpu_name()

@@ -17,6 +17,14 @@ _LETTER = re.compile(
     r"(?!(?i:chat|gpt|ai\b|assistant|claude|bot|there))"
     r"(?:(?:[A-Z][\w'-]*\.? ?){1,3}|everyone|all|team|friends)[,!.:]*[ ]*\n"
 )
+# "Q: … A:" asks the question and leaves the place for its answer
+_ANSWER_MARK = re.compile(r"^(?:a|answer)\s*:\Z", re.IGNORECASE | re.MULTILINE)
+# A prompt about a chat instead of a turn of it: somebody else is "the user"
+_ABOUT_USER = re.compile(
+    r"^the user ?:|\bthe user(?:'s (?:request|query|question|message|prompt)\b|"
+    r" (?:has asked|asks|is asking|wants|wanted|requested)\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _HOW_TO = re.compile(r"\W*how to\b", re.IGNORECASE)
 _LIST_ITEM = re.compile(r"\s*(?:\d+[.)]|[-*\u2022])\s")
 
@@ -102,7 +110,8 @@ def incomplete_instruction(row: dict, settings: Any, memory: Any) -> dict | None
     """An instruction that asks nothing, stops in the middle, or points to a text that is not there.
 
     Measured is {rule: the words that broke it}: `answer_opening`, `unfinished` (magpie's notebook drops a
-    final ":"), `missing_reference` (Self-Instruct's black list, narrowed); and, for language "en" alone
+    final ":"), `about_user` (a prompt about a chat), `missing_reference` (Self-Instruct's black list,
+    narrowed); and, for language "en" alone
     because they look for English verbs, `title`, `list` (of three items or more and nothing else),
     `letter` (to somebody with a name, and without a question) and `statement`
     (two sentences or more that address nobody, or that follow "How to …" without a question: an article).
@@ -112,10 +121,14 @@ def incomplete_instruction(row: dict, settings: Any, memory: Any) -> dict | None
     if english and (found := phrases.ANSWER_OPENING.match(text)):
         return {"answer_opening": found.group().strip()}
     cut = row.get("instruction_finish") == "length"  # what was cut has no end; that is for `truncated` to say
-    end = None if cut else phrases.UNFINISHED.search(text[-20:].rstrip("*_ \"'"))
+    answer_place = _ANSWER_MARK.search(text)
+    end = None if cut or answer_place else phrases.UNFINISHED.search(text[-20:].rstrip("*_ \"'"))
     if end or (text.count("```") % 2 and not cut):
         return {"unfinished": end.group().strip() if end else "```"}
-    if english and (missing := phrases.missing_reference(text)):
+    if english and "```" not in text and (found := _ABOUT_USER.search(text)):
+        return {"about_user": found.group().strip()}
+    missing = phrases.missing_reference(text) if english else None
+    if missing and "?" not in text[text.find(missing) :].partition("\n")[2]:  # a question on lines below is there
         return {"missing_reference": missing}
     if settings.language != "en" or "```" in text:
         return None

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from tuner import data, hardware, model, template
+from tuner import data, hardware, logps, model, template
 from tuner.params import Runtime
 
 
@@ -18,7 +18,7 @@ def scores(
 ) -> list[float]:
     """Return mean log p(token | what was asked, answer so far), in nats, for each row.
 
-    A row has `instruction`, `response` and perhaps `history`. `max_tokens` bounds rows x length of one forward pass. An
+    A row has `instruction`, `response` and perhaps `history`. `max_tokens` bounds the tokens of one forward pass. An
     empty answer scores minus infinity.
     """
     pairs = [
@@ -28,10 +28,8 @@ def scores(
         )
         for row in rows
     ]
-    found = model.completion_logps(
-        loaded, pairs, pad_id=tokenizer.pad_token_id, max_tokens=max_tokens, progress=progress
-    )
-    return [float(logps.mean()) if len(logps) else -math.inf for logps in found]
+    found = logps.completion_logps(loaded, pairs, max_tokens=max_tokens, progress=progress)
+    return [float(row.mean()) if len(row) else -math.inf for row in found]
 
 
 def lowest_rows(

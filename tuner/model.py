@@ -1,12 +1,16 @@
-"""Load a checkpoint, with or without an adapter, and read log-probabilities and hidden states from it."""
+"""Load a checkpoint, with or without an adapter, pad rows for it, and read hidden states from it."""
 
+import importlib.util
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging
+
+from tuner.cache import RoomyCache
+from tuner.errors import UserError
 
 logging.disable_progress_bar()  # bars of a second each for loading weights, between those that tell something
 
@@ -16,9 +20,28 @@ def load_tokenizer(folder: str | Path):
     return AutoTokenizer.from_pretrained(folder)
 
 
-def load(folder: str | Path, *, device: str, dtype: str, adapter: str | Path | None = None):
-    """Return the model in evaluation mode, with `adapter` on when one is given (a PEFT directory; never merged)."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
+def load(
+    folder: str | Path, *, device: str, dtype: str, adapter: str | Path | None = None, quantize: str | None = None
+):
+    """Return the model in evaluation mode, with `adapter` on when one is given (a PEFT directory; never merged).
+
+    `quantize`: None, or "nf4" for weights of four bits, doubly quantized, that are computed with in `dtype` (QLoRA,
+    arXiv 2305.14314). UserError where bitsandbytes is not installed.
+    """
+    if quantize is None:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).to(device)
+    else:
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise UserError(f"quantize = {quantize!r} needs bitsandbytes: pip install -r requirements-qlora.txt")
+        bits = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type=quantize,
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=getattr(torch, dtype),
+        )
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=getattr(torch, dtype), quantization_config=bits, device_map=device
+        )
     # `generate` fills whatever a configuration leaves open from the checkpoint's own: a repetition penalty, for one.
     model.generation_config = GenerationConfig()
     if adapter is not None:
@@ -38,8 +61,18 @@ def batches(lengths: list[int], max_tokens: int) -> Iterator[list[int]]:
         order = order[rows:]
 
 
+def virtual_tokens(model):
+    """Return what an adapter of virtual tokens puts before the text, for one row, or None where there is none.
+
+    Embeddings (1, tokens, hidden size) of prompt tuning, or the cache of keys and values that prefix tuning learns.
+    """
+    if not getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        return None
+    return model.get_prompt(1)
+
+
 def left_padded(model, rows: list[list[int]], pad_id: int):
-    """Return (the module to call, its keyword inputs) for rows of token ids, padded on the left.
+    """Return (the module to call, its inputs) for rows of token ids, padded on the left, with a cache to fill.
 
     Soft prompts go between the padding and the text, where they were in training. PEFT's own forward puts them
     before the padding and drops `position_ids`, so a row's result would depend on how far it was padded.
@@ -47,51 +80,28 @@ def left_padded(model, rows: list[list[int]], pad_id: int):
     longest = max(map(len, rows))
     ids = torch.tensor([[pad_id] * (longest - len(row)) + row for row in rows], device=model.device)
     mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=model.device)
-    if not getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
-        return model, {"input_ids": ids, "attention_mask": mask}
-    base = model.get_base_model()
-    words = base.get_input_embeddings()(ids)
-    soft = model.get_prompt(1)[0].to(words.dtype)
-    words = torch.stack(
-        [torch.cat([w[: longest - len(r)], soft, w[longest - len(r) :]]) for w, r in zip(words, rows, strict=True)]
-    )
-    mask = torch.cat([mask, mask.new_ones(len(rows), len(soft))], dim=1).sort(dim=1).values
-    return base, {"inputs_embeds": words, "attention_mask": mask}
-
-
-def completion_logps(
-    model,
-    pairs: list[tuple[list[int], list[int]]],
-    *,
-    pad_id: int,
-    max_tokens: int,
-    progress: Callable[[Iterable], Iterable] = iter,
-    entropy: bool = False,
-) -> list:
-    """Return for each (prompt ids, completion ids) a float32 tensor of the completion tokens' log-probabilities.
-
-    Every token is scored given all before it. With `entropy`, the tensors have two rows: log-probabilities, and
-    the entropy (nats) of the distribution each token was drawn from. `max_tokens` bounds rows x length of one
-    forward pass. Logits are computed only from where the first completion of a batch begins.
-    """
-    results: list = [None] * len(pairs)
-    plan = list(batches([len(prompt) + len(completion) for prompt, completion in pairs], max_tokens))
-    with torch.inference_mode():
-        for batch in progress(plan):
-            rows = [pairs[number][0] + pairs[number][1] for number in batch]
-            # Left padding puts all completions at the end, so one slice holds every logit that is needed.
-            keep = max(len(pairs[number][1]) for number in batch) + 1
-            module, inputs = left_padded(model, rows, pad_id)
-            positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
-            logits = module(**inputs, position_ids=positions, logits_to_keep=keep, use_cache=False).logits
-            for number, row_logits in zip(batch, logits, strict=True):
-                completion = torch.tensor(pairs[number][1], device=logits.device)
-                logps = row_logits[-len(completion) - 1 : -1].float().log_softmax(-1)
-                chosen = logps.gather(1, completion[:, None]).squeeze(1)
-                if entropy:
-                    chosen = torch.stack([chosen, -(logps.exp() * logps).sum(-1)])
-                results[number] = chosen.cpu()
-    return results
+    soft, cache = virtual_tokens(model), RoomyCache()
+    module, text = model, {"input_ids": ids}
+    if isinstance(soft, torch.Tensor):
+        module = model.get_base_model()
+        words = module.get_input_embeddings()(ids)
+        soft = soft[0].to(words.dtype)
+        text = {
+            "inputs_embeds": torch.stack(
+                [
+                    torch.cat([w[: longest - len(r)], soft, w[longest - len(r) :]])
+                    for w, r in zip(words, rows, strict=True)
+                ]
+            )
+        }
+        mask = torch.cat([mask, mask.new_ones(len(rows), len(soft))], dim=1).sort(dim=1).values
+    elif soft is not None:  # learned keys and values stand before the padding, which the mask hides
+        module = model.get_base_model()
+        for number, layer in enumerate(soft.layers):
+            cache.update(*(states.expand(len(rows), -1, -1, -1) for states in (layer.keys, layer.values)), number)
+        mask = torch.cat([mask.new_ones(len(rows), soft.get_seq_length()), mask], dim=1)
+    positions = (mask.cumsum(1) - 1).clamp(min=0)[:, cache.get_seq_length() :]
+    return module, {**text, "attention_mask": mask, "position_ids": positions, "past_key_values": cache}
 
 
 def last_hidden_states(
@@ -108,8 +118,7 @@ def last_hidden_states(
     with torch.inference_mode():
         for batch in progress(plan):
             module, inputs = left_padded(model, [rows[number] for number in batch], pad_id)
-            positions = (inputs["attention_mask"].cumsum(1) - 1).clamp(min=0)
-            states = module.base_model(**inputs, position_ids=positions, use_cache=False).last_hidden_state[:, -1]
+            states = module.base_model(**inputs | {"past_key_values": None}, use_cache=False).last_hidden_state[:, -1]
             for number, state in zip(batch, states, strict=True):
                 results[number] = state.float().cpu()
     return torch.stack(results)

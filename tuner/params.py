@@ -18,7 +18,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
 Engine = Literal["auto", "openvino", "transformers"]
-Method = Literal["lora", "prompt_tuning"]
+
+# PEFT's types that train virtual tokens and leave the model's own layers as they are.
+VIRTUAL = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")
 
 GREEDY = "must be above 0: greedy decoding writes the same text every time"
 
@@ -117,6 +119,8 @@ class Filter(Section):
     max_echo: Annotated[float, Field(ge=0.5, le=1)]
     max_duplicate_sentence_share: Share
     max_repeated_ngram_share: Share
+    min_content_word_share: Share
+    max_repeated_bigram_share: Share
     min_alphanumeric_share: Share
     max_mean_word_characters: Positive
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None  # ISO 639, as lid.176 has it
@@ -157,7 +161,13 @@ class Candidates(Section):
 
 
 class Prefer(Section):
+    """How a pair is chosen (tuner/prefer.py). `min_margin` is in units of the reward, `rip_` are quantiles."""
+
     min_margin: Annotated[float, Field(ge=0)]
+    policy: Literal["max_min", "margin", "mean_minus_2_sigma", "rip", "verified"]
+    rip_rejected_reward: Share
+    rip_rejected_words: Share
+    rip_margin: Share
 
 
 class Schedule(Section):
@@ -176,25 +186,44 @@ class Train(Schedule):
     max_tokens: Annotated[int, Field(ge=8)]
 
 
-class Lora(Section):
-    learning_rate: Positive
-    r: Count
-    alpha: Count
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    target_modules: Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)]
+class Method(Section):
+    """One way to adapt a model: any section of params.yaml with a `peft_type`.
 
+    The keys that are not named here are arguments of PEFT's configuration of that type, by PEFT's own names; the train
+    stage checks them, since PEFT takes seconds to import. Two may be left out: `quantize` holds the frozen weights in
+    four bits (QLoRA); `init_text` is what a learned prefix starts from (prompt tuning has an argument of PEFT's own).
+    """
 
-class PromptTuning(Section):
+    model_config = ConfigDict(extra="allow")
+
+    peft_type: Text
     learning_rate: Positive
-    virtual_tokens: Count
-    init_text: Text
+    quantize: Literal["nf4"] | None = None
+    init_text: Text | None = None
+    # Arguments of PEFT that are changed most, so that a mistake in one is found at once; each may be left out.
+    r: Count = None
+    lora_alpha: Positive = None
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = None
+    target_modules: Literal["all-linear"] | Annotated[list[Text], Field(min_length=1)] = None
+    num_virtual_tokens: Count = None
+
+    @property
+    def arguments(self) -> dict:
+        """PEFT's arguments that the section states, by name."""
+        return self.model_dump(exclude_unset=True, exclude={"peft_type", "learning_rate", "quantize", "init_text"})
+
+    @property
+    def learns_a_prompt(self) -> bool:
+        """Whether it trains virtual tokens in front of the text, and none of the model's weights."""
+        return self.peft_type in VIRTUAL
 
 
 class Dpo(Schedule):
     adapter: str
     learning_rate: Positive
     beta: Positive
-    loss: Literal["sigmoid", "hinge", "ipo"]
+    loss: Literal["sigmoid", "hinge", "ipo", "sigmoid_norm"]
+    sft_weight: Annotated[float, Field(ge=0)]
     max_tokens: Annotated[int, Field(ge=8)]
 
 
@@ -207,6 +236,7 @@ class Evaluate(Section):
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
+    price_per_hour: Annotated[float, Field(ge=0)]
 
 
 class Runtime(Section):
@@ -228,7 +258,7 @@ class Params(Section):
     ] = Field(min_length=1)
     generator: str
     student: str
-    methods: Annotated[list[Method], Field(min_length=1)]
+    methods: Annotated[list[str], Field(min_length=1)]
     selected: str
     generate: Generate
     filter: Filter
@@ -237,11 +267,11 @@ class Params(Section):
     candidates: Candidates
     prefer: Prefer
     train: Train
-    lora: Lora
-    prompt_tuning: PromptTuning
+    adapters: dict[Annotated[str, Field(pattern=_MODEL_NAME)], Method]  # each a section of its own in the file
     dpo: Dpo
     evaluate: Evaluate
     compare: Compare
+    tune: dict[str, Annotated[list[Positive], Field(min_length=1)]]
     runtime: Runtime
 
     def model(self, name: str) -> PypiModel | HubModel | DirectoryModel:
@@ -250,11 +280,11 @@ class Params(Section):
             raise UserError(f"no model is named {name!r}; models: {', '.join(self.models)}")
         return self.models[name]
 
-    def method(self, name: str) -> Lora | PromptTuning:
+    def method(self, name: str) -> Method:
         """Return the section of a method that is trained on the filtered data."""
         if name not in self.methods:
             raise UserError(f"no method is named {name!r}; methods: {', '.join(self.methods)}")
-        return getattr(self, name)
+        return self.adapters[name]
 
 
 def load(path: str | Path) -> Params:
@@ -274,6 +304,13 @@ def load(path: str | Path) -> Params:
         raise UserError(f"{path}: not YAML: {_line(str(error))}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected sections such as `lora:`, found {_shown(values) if values else 'nothing'}")
+    adapters = {
+        name: section for name, section in values.items() if isinstance(section, dict) and "peft_type" in section
+    }
+    for name in values.get("methods") or ():
+        if name in values and name not in adapters:
+            raise UserError(f"{path}: {name} = {_shown(values[name])}: a method is a section with a peft_type")
+    values = {name: section for name, section in values.items() if name not in adapters} | {"adapters": adapters}
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
@@ -289,15 +326,25 @@ def _conflicts(params: Params) -> Iterator[str]:
     def wrong(key: str, why: str) -> str:
         return f"{key} = {_shown(attrgetter(key)(params))}: {why}"
 
-    for name in sorted(params.models.keys() & {"reward", "dpo", *get_args(Method)}):
+    for name in sorted(params.models.keys() & {"reward", "dpo", *params.adapters}):
         yield f"models.{name}: models/{name} is the output of another stage; choose another name"
+    for name in sorted(params.adapters.keys() & {"base", "reward", "dpo", "suites"}):
+        yield f"{name}: this name is taken; choose another one for the method"
     for role in ("generator", "student"):
         if getattr(params, role) not in params.models:
             yield wrong(role, f"must be one of models: {', '.join(params.models)}")
     if len(set(params.methods)) < len(params.methods):
-        yield wrong("methods", f"must name a method once; there are {', '.join(get_args(Method))}")
-    if params.dpo.adapter != "lora" or "lora" not in params.methods:
-        yield wrong("dpo.adapter", "must be lora, named in methods too (DPO's loss has no place for virtual tokens)")
+        yield wrong("methods", "must name a method once")
+    for name in params.methods:
+        if name not in params.adapters:
+            known = ", ".join(params.adapters)
+            yield wrong("methods", f"{name!r} has no section with a peft_type in this file; there are {known}")
+    if params.dpo.adapter not in params.methods:
+        yield wrong("dpo.adapter", f"must be one of methods: {', '.join(params.methods)}")
+    elif params.adapters[params.dpo.adapter].learns_a_prompt:
+        yield wrong("dpo.adapter", "must not be a method of virtual tokens; DPO starts from LoRA and its kin, or IA3")
+    elif params.adapters[params.dpo.adapter].quantize:
+        yield wrong("dpo.adapter", "must not be a quantized method; DPO trains on the unquantized model")
     selectable = ["base", *params.methods, "dpo"]
     if params.selected not in selectable:
         yield wrong("selected", f"must be one of {', '.join(selectable)}")
@@ -308,8 +355,15 @@ def _conflicts(params: Params) -> Iterator[str]:
     unknown = [name for name in params.verify.families if name not in FAMILIES]
     if unknown:
         yield f"verify.families: {unknown[0]!r} is not one of {', '.join(FAMILIES)}"
-    if params.prompt_tuning.virtual_tokens >= params.train.max_tokens:
-        yield wrong("prompt_tuning.virtual_tokens", f"must be below train.max_tokens = {params.train.max_tokens}")
+    for name, method in params.adapters.items():
+        if method.num_virtual_tokens and method.num_virtual_tokens >= params.train.max_tokens:
+            most = params.train.max_tokens
+            yield f"{name}.num_virtual_tokens = {method.num_virtual_tokens}: must be below train.max_tokens = {most}"
+    for name in params.tune:
+        if name not in params.methods:
+            yield f"tune.{name}: not one of methods: {', '.join(params.methods)}"
+    if len({len(rates) for rates in params.tune.values()}) > 1:
+        yield "tune: every method gets as many learning rates as the others, or the comparison is not fair"
     if params.generate.max_rows < params.generate.rows:
         yield wrong("generate.max_rows", f"must be at least generate.rows = {params.generate.rows}")
     for number, cell in enumerate(params.generate.instruction):
@@ -336,7 +390,7 @@ def _explain(errors: list[dict], values: dict) -> str:
     unknown = [one for one in located if one[2]["type"] in ("extra_forbidden", "invalid_key")]
     key, value, error = (unknown or located)[0]
     if unknown:
-        known = _known_keys(error["loc"][:-1])
+        known = _known_keys(error["loc"][:-1]) + list(values["adapters"]) * (len(error["loc"]) == 1)
         close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
         return f"{key} = {_shown(value)} is not a known key; {hint}"
@@ -364,7 +418,7 @@ def _locate(error: dict, values: dict) -> tuple[str, object]:
             at, key = at[part], f"{key}[{part}]"
         elif number == len(location) and error["type"] in ("missing", "union_tag_not_found"):
             key = f"{key}.{part}"
-    return key.removeprefix("."), at
+    return key.removeprefix(".").removeprefix("adapters."), at
 
 
 def _rule(error: dict) -> str:
@@ -381,7 +435,7 @@ def _known_keys(location: tuple) -> list[str]:
     for part in location:
         # an entry of a section, or of a list or mapping of sections
         section = section.model_fields[part].annotation if isinstance(section, type) else get_args(section)[-1]
-    return list(section.model_fields)
+    return [name for name in section.model_fields if name != "adapters"]
 
 
 def _shown(value: object) -> str:

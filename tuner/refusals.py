@@ -6,7 +6,7 @@ Patterns are narrow on purpose: "I can't help with" is a refusal, "I can't come"
 import re
 from typing import Any
 
-from tuner.texts import words
+from tuner.texts import SENTENCE_END, words
 
 _I = re.IGNORECASE
 
@@ -95,6 +95,41 @@ _OFFER = re.compile(
     _I,
 )
 _ASKS_FOR_OFFERS = re.compile(r"\b(?:write|draft|compose|e-?mail|letter|message|script|speech|reply)\b", _I)
+# A short English answer that asks back, offers help or declines does nothing else. On the tuning rows, answers that end
+# with a question are 8 of 9 labelled with a defect up to 80 words, 9 of 11 up to 120; those with two offers in five
+# sentences 11 of 13 up to 80 words; those that decline in any sentence 15 of 15 up to 120.
+ASKING_WORDS = 80
+DECLINING_WORDS = 120
+_LONGEST_SHORT = 12 * DECLINING_WORDS  # characters: what is longer need not be counted
+OFFERING_SHARE = 0.4
+PLACEHOLDERS = 3
+_PLACEHOLDER_ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*\u2022])\s+\[[^\]\n]+\]\s*$", re.MULTILINE)
+# "How about …?" and "Shall we …?" suggest
+_ENDS_ASKING = re.compile(
+    r"(?:\A|(?<=[.!?\n]))(?!\W*(?:how|what) about\b)(?=\W*wh(?:at|ich)\b|[^.!?\n]*\byour?\b)[^.!?\n]*\?[^\w?]*\Z", _I
+)
+_OFFERING = re.compile(
+    r"\b(?:happy|glad|here|able|ready|delighted|eager|like|love) to (?:help|assist|support|guide|chat|offer|provide"
+    r"|know)\b|\bi (?:can|could|will|would|may)(?: \w+ly| also| still| always)? (?:help|assist|support|guide)\b"
+    r"|\bi(?:'ll| will) do my best\b|\bfeel free\b|\blet me know\b|\blet's (?:chat|discuss|get started)\b"
+    r"|\bwhat can i (?:help|assist)\b|\bdo you have\b",
+    _I,
+)
+_DECLINING = re.compile(
+    r"\bi(?:'m| am) (?:just |only |really |so |very )*(?:(?:a bit )?confused|unable|not (?:able|equipped|capable)"
+    r"|limited)\b"
+    r"|\bi(?:'m| am) (?:just |only |really |so |very )*(?:afraid|sorry)[,.]? (?:but|that|for any|i|you)\b"
+    r"|\b(?:any|the) (?:confusion|misunderstanding|inconvenience)\b"
+    rf"|\bi ?{_CANNOT} {_HELPING}|\bi (?:don't|do not) have (?:the|any|enough|access|personal|information)\b",
+    _I,
+)
+# a question, an offer or an apology was asked for, or somebody's words
+_ASKS_FOR_WORDS = re.compile(
+    r"\b(?:questions?|quiz(?:zes)?|riddles?|jokes?|trivia|survey|slogans?|headlines?|titles?|captions?"
+    r"|tweets?|ads?|advert\w*|post|story|stories|poems?|lyrics|songs?|quotes?|translat\w*|paraphras\w*|rephras\w*"
+    r"|rewrit\w*|punctuat\w*|act as|you are an?|pretend|imagine)\b",
+    _I,
+)
 # The whole answer is a greeting.
 _NO_ANSWER = {
     "en": re.compile(
@@ -115,8 +150,9 @@ _NO_ANSWER = {
 }
 # The answer may decline: a refusal, an apology or somebody's lines were asked for.
 _ASKS_FOR_NO = re.compile(
-    r"\b(?:declin\w*|refus\w*|apolog\w*|reject\w*|excuse|turn(?:ing)? down|say(?:ing)? no|greet\w*|hello|hi|customer"
-    r"|agent|bot|chatbot|robot|ai|assistant|phrase|sentence|role-?play\w*|dialogue|conversation"
+    r"\b(?:declin\w*|refus\w*|apolog\w*|reject\w*|excuse|turn(?:ing)? down|say(?:ing)? no|greet\w*"
+    r"|(?<=\w )(?:hello|hi)|customer|agent|bot|chatbot|robot|ai|assistant|phrase|sentence|role-?play\w*|dialogue"
+    r"|conversation"
     r"|ablehn\w*|absag\w*|entschuldig\w*|dialog|gespr\u00e4ch|rechaz\w*|disculp\w*|di\u00e1logo|refuser|excus\w*)\b"
     r"|거절|사과|양해|대화|인사|고객|断|謝罪|お詫び|会話|挨拶|対話|拒绝|道歉|对话",
     _I,
@@ -245,14 +281,31 @@ def refusal(row: dict, settings: Any, memory: Any) -> dict | None:
         )
     if found and not _ASKS_FOR_NO.search(asked):
         return {"phrase": found.group().strip()[:80]}
-    if settings.language not in ("en", None) or sum(map(lower.count, _OFFER_HINTS)) < OFFERS:
+    if settings.language not in ("en", None) or _ASKS_FOR_NO.search(asked) or _ASKS_FOR_OFFERS.search(asked):
         return None
-    if len(offers := _OFFER.findall(text)) < OFFERS:
+    if sum(map(lower.count, _OFFER_HINTS)) >= OFFERS and len(offers := _OFFER.findall(text)) >= OFFERS:
+        often = 100 * len(offers) / len(words(text))
+        if often >= OFFERS_PER_100_WORDS:
+            return {"offers": len(offers), "per_100_words": round(often, 2)}
+    return _nothing_else(row, text) if len(text) <= _LONGEST_SHORT else None
+
+
+def _nothing_else(row: dict, text: str) -> dict | None:
+    count = len(words(text))
+    if count > DECLINING_WORDS or "```" in text or _ASKS_FOR_WORDS.search(row["instruction"]):
         return None
-    often = 100 * len(offers) / len(words(text))
-    if often < OFFERS_PER_100_WORDS or _ASKS_FOR_NO.search(asked) or _ASKS_FOR_OFFERS.search(asked):
+    if "[" in text and len(items := _PLACEHOLDER_ITEM.findall(text)) >= PLACEHOLDERS:
+        return {"placeholders": len(items)}
+    if found := _DECLINING.search(text):
+        return {"declines": found.group().strip()[:80]}
+    if count > ASKING_WORDS:
         return None
-    return {"offers": len(offers), "per_100_words": round(often, 2)}
+    if row.get("response_finish", "stop") == "stop" and (found := _ENDS_ASKING.search(text)):
+        return {"asks_back": found.group().strip()[-80:]}
+    sentences = [sentence for sentence in SENTENCE_END.split(text) if words(sentence)]
+    offering = sum(1 for sentence in sentences if _OFFERING.search(sentence))
+    share = offering / len(sentences) if sentences else 0
+    return {"offering_share": round(share, 4)} if share >= OFFERING_SHARE else None
 
 
 def identity(row: dict, settings: Any, memory: Any) -> dict | None:

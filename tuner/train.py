@@ -1,46 +1,90 @@
 """Supervised fine-tuning of one adapter with TRL and PEFT, and what preference training shares with it."""
 
+import dataclasses
+import difflib
 import math
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 from datasets import Dataset
-from peft import LoraConfig, PeftConfig, PromptTuningConfig, get_peft_model
+from peft import PeftConfig, PeftModel, get_peft_model, initialize_kv_prefix_from_text
+from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from safetensors.torch import load_file
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from tuner import data, hardware, io, model
+from tuner import curve, data, hardware, io, logps, model, template
+from tuner.curve import FILE as CURVE_FILE
 from tuner.curve import Curve
 from tuner.errors import UserError
-from tuner.params import Lora, PromptTuning, Runtime, Schedule, Train
+from tuner.params import Method, Runtime, Schedule, Train
+
+TRAINERS = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
-def adapter_config(method: str, settings: Lora | PromptTuning, student: Path) -> PeftConfig:
-    """Return the PEFT configuration of a method, every value of it from params.yaml."""
-    if method == "lora":
-        return LoraConfig(
-            task_type="CAUSAL_LM",
-            r=settings.r,
-            lora_alpha=settings.alpha,
-            lora_dropout=settings.dropout,
-            target_modules=settings.target_modules,
-            bias="none",
+class RowTrainer(SFTTrainer):
+    """TRL's supervised fine-tuning, on a forward pass that computes no padding and shared prompts once."""
+
+    def __init__(self, *, max_tokens: int, **arguments):
+        super().__init__(**arguments)
+        self.max_tokens = max_tokens
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        return super().compute_loss(logps.Shared(model, self.max_tokens), inputs, return_outputs, num_items_in_batch)
+
+
+def adapter_config(name: str, settings: Method, student: Path) -> PeftConfig:
+    """Return PEFT's configuration of a method: its section of params.yaml, and PEFT's defaults for the rest.
+
+    UserError for a type or an argument that PEFT does not have, and for values it refuses.
+    """
+    if settings.peft_type not in PEFT_TYPE_TO_CONFIG_MAPPING:
+        raise UserError(
+            f"{name}.peft_type = {settings.peft_type!r}: PEFT has no such type; it has "
+            + ", ".join(sorted(PEFT_TYPE_TO_CONFIG_MAPPING))
         )
-    # Initialised from the embeddings of real words: PEFT's random start is N(0, 1), far off the scale of embeddings.
-    return PromptTuningConfig(
-        task_type="CAUSAL_LM",
-        num_virtual_tokens=settings.virtual_tokens,
-        prompt_tuning_init="TEXT",
-        prompt_tuning_init_text=settings.init_text,
-        tokenizer_name_or_path=str(student),
-    )
+    kind = PEFT_TYPE_TO_CONFIG_MAPPING[settings.peft_type]
+    arguments, known = settings.arguments, [field.name for field in dataclasses.fields(kind)]
+    for argument, value in arguments.items():
+        if argument not in known:
+            close = difflib.get_close_matches(argument, known, n=1)
+            raise UserError(
+                f"{name}.{argument} = {value!r}: PEFT's {kind.__name__} has no such argument; "
+                + (f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}")
+            )
+    if "tokenizer_name_or_path" in known:
+        arguments["tokenizer_name_or_path"] = str(student)
+    try:
+        return kind(task_type="CAUSAL_LM", **arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{name}: {_first_line(error)}") from None
+
+
+def adapted(loaded, name: str, settings: Method, student: Path) -> PeftModel:
+    """Return the model with a fresh adapter of a method on it, ready to train; UserError where PEFT refuses it."""
+    config = adapter_config(name, settings, student)
+    try:
+        found = get_peft_model(loaded, config)
+        if settings.init_text is not None:
+            tokenizer = model.load_tokenizer(student)
+            count = config.num_virtual_tokens
+            text = " ".join([settings.init_text] * math.ceil(count / len(tokenizer.encode(settings.init_text))))
+            initialize_kv_prefix_from_text(found, tokenizer, text=text, use_chat_template=False)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # what PEFT says of values of the wrong kind
+        raise UserError(f"{name}: PEFT: {_first_line(error)}") from None
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def fit(
     *,
     student: Path,
     method: str,
-    settings: Lora | PromptTuning,
+    settings: Method,
     schedule: Train,
     train_rows: list[dict],
     validation_rows: list[dict],
@@ -51,51 +95,69 @@ def fit(
 ) -> tuple[Curve, dict]:
     """Train one adapter on prompt / completion rows, save it to `destination`, return (curve, record).
 
-    The loss is the mean over the completion tokens of a step, end of turn included. With `runtime.train_rows: 1`
-    no padding is computed: the rows of a step are accumulated, and the mean is over the step's tokens either way.
+    Checkpoints go to `scratch`, and a run that finds one there goes on from it.
+
+    The loss is the mean over the completion tokens of a step, end of turn included. `runtime.train_rows`
+    are read at once and the others of a step accumulated: the mean is over the step's tokens either way.
     """
     started = time.monotonic()
+    energy = hardware.energy_joules()
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
     pairs = data.fitting(data.tokenized(tokenizer, train_rows), schedule.max_tokens, "train")
     validation = data.fitting(data.tokenized(tokenizer, validation_rows), schedule.max_tokens, "train")
     set_seed(seed)
-    student_model = model.load(student, device=device, dtype=dtype)
-    try:
-        adapted = get_peft_model(student_model, adapter_config(method, settings, student))
-    except ValueError as error:  # PEFT's word on target_modules the model does not have
-        raise UserError(f"{method}: {str(error).splitlines()[0]}") from None
+    student_model = model.load(student, device=device, dtype=dtype, quantize=settings.quantize)
+    trained = adapted(student_model, method, settings, student)
 
     def evaluate() -> dict:
-        return {"loss": mean_nll(adapted, validation, tokenizer.pad_token_id, runtime.forward_tokens)}
+        return {"loss": mean_nll(trained, validation, runtime.forward_tokens)}
 
-    curve = Curve(method, evaluate, schedule.evaluate_every)
+    history = Curve(method, evaluate, schedule.evaluate_every)
     arguments = SFTConfig(
         **arguments_for(schedule, settings.learning_rate, len(pairs), seed, device, runtime, scratch),
         max_length=None,
         packing=False,
         loss_type="nll",
     )
-    trainer = SFTTrainer(
-        model=adapted,
+    trainer = RowTrainer(
+        max_tokens=runtime.forward_tokens,
+        model=trained,
         args=arguments,
         train_dataset=Dataset.from_list([data.labelled(*pair) for pair in pairs]),
         processing_class=tokenizer,
-        callbacks=[curve],
+        callbacks=[history],
     )
-    trainer.remove_callback(PrinterCallback)
-    trainer.train()
-    save(adapted, destination)
+    run(trainer, scratch)
+    save(trained, destination)
     supervised = round(sum(len(completion) for _, completion in pairs) * schedule.epochs)
     counts = {"rows": len(pairs), "rows_too_long": len(train_rows) - len(pairs), "supervised_tokens": supervised}
-    return curve, record(adapted, destination, curve, counts, started, device, dtype)
+    found = record(trained, destination, history, counts, started, device, dtype)
+    found["run_info"]["quantize"] = settings.quantize
+    if energy is not None:
+        found["train_info"]["energy_joules"] = round(hardware.energy_joules() - energy)
+    return history, found
 
 
-def mean_nll(loaded_model, pairs: list[tuple[list[int], list[int]]], pad_id: int, max_tokens: int) -> float:
+def run(trainer, scratch: Path) -> None:
+    """Train to the end, from the last whole checkpoint in `scratch` when there is one."""
+    trainer.remove_callback(PrinterCallback)
+    whole = [checkpoint for checkpoint in scratch.glob("checkpoint-*") if (checkpoint / CURVE_FILE).exists()]
+    last = max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
+
+
+def key(*inputs: object) -> str:
+    """Return the fingerprint of what a run's checkpoints depend on: `inputs`, this code and the trainers' versions."""
+    code = [Path(module.__file__) for module in (curve, data, logps, model, template)]
+    return io.fingerprint(*inputs, [version(package) for package in TRAINERS], Path(__file__), *code)
+
+
+def mean_nll(loaded_model, pairs: list[logps.Pair], max_tokens: int) -> float:
     """Return the negative log-likelihood in nats per completion token, end of turn included, over all rows."""
     was_training = loaded_model.training
     loaded_model.eval()
-    scored = model.completion_logps(loaded_model, pairs, pad_id=pad_id, max_tokens=max_tokens)
+    scored = logps.completion_logps(loaded_model, pairs, max_tokens=max_tokens)
     loaded_model.train(was_training)
     return -sum(float(row.sum()) for row in scored) / sum(map(len, scored))
 
@@ -124,7 +186,9 @@ def arguments_for(
         "use_cpu": device == "cpu",
         "bf16": False,  # the weights are in the format the hardware suits already; no autocast on top
         "activation_checkpointing": False,
-        "save_strategy": "no",
+        "save_strategy": "steps",
+        "save_steps": max(1, steps // 10),
+        "save_total_limit": 2,  # one is whole while the other is written
         "eval_strategy": "no",
         "report_to": "none",
         "disable_tqdm": True,
@@ -138,30 +202,37 @@ def save(adapted, destination: Path) -> None:
     adapted.save_pretrained(destination, selected_adapters=["default"])
 
 
-def record(adapted, adapter: Path, curve: Curve, counts: dict, started: float, device: str, dtype: str) -> dict:
-    """Return a run's record in the shape of PEFT's method comparison (run_info, train_info, meta_info)."""
-    trainable, _ = adapted.get_nb_trainable_parameters()
+def record(trained, adapter: Path, history: Curve, counts: dict, started: float, device: str, dtype: str) -> dict:
+    """Return a run's record in the shape of PEFT's method comparison (run_info, train_info, meta_info).
+
+    Parameters are counted three ways: trained, stored in the adapter's file, and read as virtual tokens with each text.
+    """
+    trainable, _ = trained.get_nb_trainable_parameters()
     # Without DPO's frozen copy of the adapter it starts from.
-    total = sum(weight.numel() for name, weight in adapted.named_parameters() if ".ref." not in name)
-    losses = [row["loss"] for row in curve.training]
+    total = sum(weight.numel() for name, weight in trained.named_parameters() if ".ref." not in name)
+    losses = [row["loss"] for row in history.training]
     window = losses[-max(1, len(losses) // 10) :]
     weights = adapter / "adapter_model.safetensors"
+    stored = load_file(weights)
     return {
-        "run_info": {"method": curve.name, "total_seconds": round(time.monotonic() - started, 1)},
+        "run_info": {"method": history.name, "total_seconds": round(time.monotonic() - started, 1)},
         "train_info": {
             "status": "success",
             **counts,
-            "train_seconds": round(curve.seconds, 1),
-            "tokens_per_second": round(counts["supervised_tokens"] / curve.seconds, 2),
+            "train_seconds": round(history.seconds, 1),
+            "tokens_per_second": round(counts["supervised_tokens"] / history.seconds, 2),
             "peak_memory_megabytes": round(hardware.peak_memory_megabytes(device)),
             "trainable_parameters": trainable,
+            "stored_parameters": sum(weight.numel() for weight in stored.values()),
+            "virtual_tokens": getattr(trained.active_peft_config, "num_virtual_tokens", None) or 0,
             "total_parameters": total,
             "adapter_megabytes": round(weights.stat().st_size / 1e6, 3),
-            "steps": curve.training[-1]["step"],
+            "adapter_dtype": "+".join(sorted({str(weight.dtype).removeprefix("torch.") for weight in stored.values()})),
+            "steps": history.training[-1]["step"],
             # The last tenth of the run, never the mean of all of it: that one says how bad the start was.
             "final_train_loss": round(sum(window) / len(window), 5),
-            "first_eval_loss": curve.validation[0]["loss"],
-            "final_eval_loss": curve.validation[-1]["loss"],
+            "first_eval_loss": history.validation[0]["loss"],
+            "final_eval_loss": history.validation[-1]["loss"],
         },
         "meta_info": {"adapter_sha256": io.sha256(weights), **hardware.describe(device, dtype)},
     }

@@ -73,7 +73,8 @@ def judged(sampled: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Take requests with `answers` as generate.answers returns them; return (rows to train on, the requests judged).
 
     An answer of a judged request has `met`, one truth value a constraint, and `passed`: it follows all of them and was
-    not cut at the token limit. A row to train on holds the first that passed; preference pairs can be built from both.
+    not cut at the token limit. A row to train on holds the first that passed and has the request's `split`; preference
+    pairs can be built from the requests.
     """
     kept, flagged = [], []
     for row in sampled:
@@ -84,9 +85,22 @@ def judged(sampled: Sequence[Row]) -> tuple[list[Row], list[Row]]:
         flagged.append({**row, "answers": answers})
         passed = [answer["text"] for answer in answers if answer["passed"]]
         if passed:
-            shared = {name: row[name] for name in ("id", "source", "origin", "constraints")}
+            shared = {name: row[name] for name in ("id", "source", "origin", "split", "constraints")}
             kept.append({**shared, "instruction": row["prompt"][0]["content"], "response": passed[0]})
     return kept, flagged
+
+
+def rows(
+    sources: Sequence[Row], passed: Sequence[Row], *, count: int, seed: int, families: Sequence[str], max_words: int
+) -> list[Row]:
+    """Return up to `count` rows of all three origins: the sampled ones that `passed`, and what is made of `sources`."""
+    rules = {"count": 4 * count, "seed": seed, "families": families}  # to choose from, so that many sources have a turn
+    by_origin = {
+        "sampled": passed,
+        "back_translated": back_translated(sources, max_words=max_words, **rules),
+        "edited": edited(sources, **rules),
+    }
+    return balanced(by_origin, count=count, seed=seed)
 
 
 def back_translated(

@@ -1,0 +1,191 @@
+"""Log-probabilities of completions, in passes that compute no padding and every shared prefix once.
+
+The rows of a pass are laid out as a trie: a token that several rows have in common, after the same tokens, is one
+place of the sequence, and each place attends to its ancestors alone. Rows with one system prompt, the chosen and the
+rejected answer to one prompt and the choices of one question are all read without computing anything twice, and
+gradients add up as if each row had been alone.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from transformers.utils import ModelOutput
+
+from tuner.model import virtual_tokens
+
+Pair = tuple[list[int], list[int]]  # prompt ids (at least one) and completion ids
+
+
+def completion_logps(
+    model,
+    pairs: list[Pair],
+    *,
+    max_tokens: int,
+    progress: Callable[[Iterable], Iterable] = iter,
+    entropy: bool = False,
+) -> list:
+    """Return for each (prompt ids, completion ids) a float32 tensor of the completion tokens' log-probabilities.
+
+    Every token is scored given all before it. With `entropy`, the tensors have two rows: log-probabilities, and
+    the entropy (nats) of the distribution each token was drawn from. `max_tokens` bounds the places of one pass;
+    attention costs their square.
+    """
+    results: list = [torch.empty((2, 0) if entropy else 0)] * len(pairs)
+    with torch.inference_mode():
+        for numbers in progress(list(passes(pairs, max_tokens))):
+            for number, found in zip(numbers, one_pass(model, [pairs[n] for n in numbers], entropy), strict=True):
+                results[number] = found.cpu()
+    return results
+
+
+def passes(pairs: list[Pair], max_tokens: int) -> Iterator[list[int]]:
+    """Yield lists of row numbers, rows that begin alike together, so that a pass has at most `max_tokens` places.
+
+    A row that is longer goes alone; one without a completion goes nowhere.
+    """
+    rows = [prompt + completion for prompt, completion in pairs]
+    together: list[int] = []
+    places = 0
+    for number in sorted((number for number, pair in enumerate(pairs) if pair[1]), key=rows.__getitem__):
+        new = len(rows[number]) - (_common(rows[together[-1]], rows[number]) if together else 0)
+        if together and places + new > max_tokens:
+            yield together
+            together, places, new = [], 0, len(rows[number])
+        together.append(number)
+        places += new
+    if together:
+        yield together
+
+
+def one_pass(model, pairs: list[Pair], entropy: bool = False) -> list:
+    """Return the tensors of `completion_logps` from one pass, with gradients where they are wanted."""
+    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if len(pairs) > 1 and not _may_share(base, max(len(prompt) + len(completion) for prompt, completion in pairs)):
+        return [found for pair in pairs for found in one_pass(model, [pair], entropy)]
+    trie = _Trie(pairs)
+    ids = torch.tensor([trie.ids], device=base.device)
+    positions = torch.tensor([trie.depths], device=base.device)
+    sees = None if trie.is_chain() else trie.sees().to(base.device)
+    keep = torch.tensor(list(trie.read), device=base.device)
+    module, inputs = model, {"input_ids": ids}
+    soft = virtual_tokens(model)
+    if soft is not None:  # PEFT's own forward takes no mask of this shape and drops the positions
+        module = base
+        count = soft.shape[1] if isinstance(soft, torch.Tensor) else soft.get_seq_length()
+        positions = positions + count
+        if sees is not None:
+            sees = torch.cat([sees.new_ones(len(sees), count), sees], dim=1)
+    if isinstance(soft, torch.Tensor):
+        inputs = {"inputs_embeds": torch.cat([soft, base.get_input_embeddings()(ids)], dim=1)}
+        positions = torch.cat([torch.arange(count, device=base.device)[None], positions], dim=1)
+        keep = keep + count
+        if sees is not None:
+            before = sees.new_ones(count, sees.shape[1]).tril()
+            sees = torch.cat([before, sees])
+    elif soft is not None:
+        inputs["past_key_values"] = soft
+    if sees is not None:
+        inputs["attention_mask"] = torch.zeros_like(sees, dtype=base.dtype).masked_fill_(
+            ~sees, torch.finfo(base.dtype).min
+        )[None, None]
+    logits = module(**inputs, position_ids=positions, logits_to_keep=keep, use_cache=False).logits[0].float()
+    logps = logits.log_softmax(-1)
+    results = []
+    for (_, completion), places in zip(pairs, trie.places, strict=True):
+        found = logps[places, completion]
+        if entropy:
+            own = logps[places]
+            found = torch.stack([found, -(own.exp() * own).sum(-1)])
+        results.append(found)
+    return results
+
+
+class Shared:
+    """What TRL's trainers call in place of the model for a loss: the same log-probabilities by `one_pass`.
+
+    TRL scores every place of a padded batch, prompts and padding included, and measures entropies and mean logits
+    of the whole vocabulary at each; those fields are NaN here, since nothing reads them.
+    """
+
+    def __init__(self, model, max_tokens: int):
+        self.model, self.max_tokens = model, max_tokens
+
+    def __call__(self, *, input_ids, attention_mask, labels, **_) -> ModelOutput:
+        """Take padded ids, mask and labels (rows, length); return TRL's fields, each (rows, length - 1)."""
+        pairs = []
+        for ids, mask, label in zip(input_ids, attention_mask.bool(), labels, strict=True):
+            learned = label[mask] >= 0
+            pairs.append((ids[mask][~learned].tolist(), ids[mask][learned].tolist()))
+        supervised = labels[:, 1:] >= 0
+        found: list = [None] * len(pairs)
+        for numbers in passes(pairs, self.max_tokens):
+            for number, logps in zip(numbers, one_pass(self.model, [pairs[n] for n in numbers]), strict=True):
+                found[number] = logps
+        log_probs = found[0].new_zeros(supervised.shape).masked_scatter(supervised, torch.cat(found))
+        unknown = torch.full_like(log_probs, torch.nan).detach()
+        return ModelOutput(
+            log_probs=log_probs, label_mask=supervised, entropy=unknown, mean_logits=unknown, is_top1=unknown > 0
+        )
+
+
+class _Trie:
+    """Rows as a tree of tokens.
+
+    `ids` and `depths` of its places, parents before children; `read`: the places whose next token is scored, in the
+    order of their logits; `places`: for each row, which of these score its completion.
+    """
+
+    def __init__(self, pairs: list[Pair]):
+        self.ids: list[int] = []
+        self.depths: list[int] = []
+        self.read: dict[int, int] = {}
+        self.places: list[list[int]] = []
+        self._parents: list[int] = []
+        children: dict[tuple[int, int], int] = {}
+        for prompt, completion in pairs:
+            if not prompt or not completion:
+                raise ValueError("a prompt or a completion without a token")
+            place, own = -1, []
+            for depth, token in enumerate((*prompt, *completion[:-1])):  # nothing reads what follows the last token
+                if depth >= len(prompt):
+                    own.append(self.read.setdefault(place, len(self.read)))
+                if (place, token) not in children:
+                    children[place, token] = len(self.ids)
+                    self.ids.append(token)
+                    self.depths.append(depth)
+                    self._parents.append(place)
+                place = children[place, token]
+            own.append(self.read.setdefault(place, len(self.read)))
+            self.places.append(own)
+
+    def is_chain(self) -> bool:
+        """Return whether this is one row, for which every model has its own causal mask."""
+        return self._parents == list(range(-1, len(self._parents) - 1))
+
+    def sees(self):
+        """Return which places (rows) attend to which (columns): themselves and their ancestors."""
+        table = torch.eye(len(self.ids), dtype=torch.bool)
+        for place, parent in enumerate(self._parents):
+            if parent >= 0:
+                table[place] |= table[parent]
+        return table
+
+
+def _may_share(base, longest: int) -> bool:
+    """Return whether a mask of ours means to this model what it says.
+
+    Not to one with a recurrent state, nor where rows outgrow a window of attention.
+    """
+    config = base.config.get_text_config()
+    windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
+    return not base._is_stateful and all(window is None or longest <= window for window in windows)
+
+
+def _common(one: list[int], other: list[int]) -> int:
+    """Return how many tokens two rows begin with alike."""
+    same = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        same += 1
+    return same
