@@ -31,15 +31,8 @@ def run(grid: dict[str, list[float]]) -> None:
     for method, rates in grid.items():
         for rate in rates:
             if experiment_reference(name(method, rate)) is None:
-                change = [
-                    "-S",
-                    f"{method}.learning_rate={rate}",
-                    "-S",
-                    f"methods=[{method}]",
-                    "-S",
-                    f"dpo.adapter={method}",
-                ]
-                wanted = ["--queue", "--name", name(method, rate), *change, f"train@{method}"]
+                change = f"{method}.learning_rate={rate}"
+                wanted = ["--queue", "--name", name(method, rate), "-S", change, f"train@{method}"]
                 subprocess.run(["dvc", "exp", "run", *wanted], check=True, cwd=ROOT)
     subprocess.run(["dvc", "exp", "run", "--run-all", "--jobs", "1"], check=True, cwd=ROOT)
 
@@ -118,7 +111,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
-    grid = params.load(ROOT / "params.yaml").tune
+    found = params.load(ROOT / "params.yaml")
+    grid = found.tune
+    if untrained := grid.keys() - set(found.methods):
+        sys.exit(f"tune: {', '.join(sorted(untrained))}: add it to methods in params.yaml")
     if not arguments.table:
         run(grid)
     rows = table(grid)

@@ -5,6 +5,7 @@ three library calls and returns the line that sums the stage up.
 """
 
 import argparse
+import logging
 import os
 import signal
 import sys
@@ -52,6 +53,7 @@ def run(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns wherever it is installed, wanted or not
     warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries whose versions are pinned
     started = time.monotonic()
     try:

@@ -28,10 +28,12 @@ NAMES = {
     "score",
     "prefer",
     "train@lora",
+    "train@ia3",
     "train@prompt_tuning",
     "dpo",
     "evaluate_base",
     "evaluate@lora",
+    "evaluate@ia3",
     "evaluate@prompt_tuning",
     "evaluate_dpo",
     "compare",
@@ -153,7 +155,10 @@ def test_tracked_params_exist_and_runtime_is_not_one(stage):
 
 def test_every_section_but_runtime_is_tracked_or_chooses_paths():
     used = {name.split(".")[0] for stage in STAGES.values() for name in tracked(stage)}
-    assert set(PARAMS) - used == {"runtime", "generator", "student", "selected"}
+    off = {name for name, section in PARAMS.items() if isinstance(section, dict) and "peft_type" in section} - set(
+        PARAMS["methods"]
+    )
+    assert set(PARAMS) - used - off == {"runtime", "tune", "generator", "student", "selected"}
     text = (ROOT / "dvc.yaml").read_text()
     for name in ("generator", "student", "selected"):
         assert f"${{{name}}}" in text
@@ -177,7 +182,7 @@ def test_a_changed_rank_repeats_what_is_made_from_the_lora_adapter():
 
 def test_a_changed_margin_repeats_what_reads_the_pairs_and_not_the_training_on_data():
     starts = {STAGES["prefer"]}
-    evaluations = {"evaluate_base", "evaluate@lora", "evaluate@prompt_tuning", "evaluate_dpo"}
+    evaluations = {f"evaluate@{method}" for method in PARAMS["methods"]} | {"evaluate_base", "evaluate_dpo"}
     assert downstream(GRAPH, starts) == {"prefer", "dpo", "compare", "select"} | evaluations
 
 
@@ -253,5 +258,5 @@ def test_selecting_a_method_makes_select_wait_for_it(project):
 
 def test_one_method_alone_leaves_no_trace_of_the_other(project):
     _, stages = project(methods=["lora"])
-    assert set(stages) == NAMES - {"train@prompt_tuning", "evaluate@prompt_tuning"}
+    assert set(stages) == {name for name in NAMES if name.partition("@")[2] not in ("ia3", "prompt_tuning")}
     assert not any("prompt_tuning" in stage.cmd for stage in stages.values())

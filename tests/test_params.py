@@ -269,7 +269,7 @@ def test_a_key_that_is_a_number_is_unknown(tmp_path):
     values = copy.deepcopy(SHIPPED)
     values["compare"][7] = 8
     message = refusal(write(tmp_path, values))
-    assert message == "compare.7 = 8 is not a known key; allowed here: resamples, alpha"
+    assert message == "compare.7 = 8 is not a known key; allowed here: resamples, alpha, price_per_hour"
 
 
 def test_a_model_named_by_a_number_is_refused(tmp_path):

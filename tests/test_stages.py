@@ -68,8 +68,8 @@ def with_bad_params(tmp_path_factory):
     """Every script, started with a broken parameter and no input: (folder, results)."""
     folder = tmp_path_factory.mktemp("params")
     text = (ROOT / "params.yaml").read_text()
-    assert text.count("\n  r: 8\n") == 1
-    (folder / "params.yaml").write_text(text.replace("\n  r: 8\n", "\n  r: eight\n"))
+    assert text.count("\n  r: 32\n") == 1
+    (folder / "params.yaml").write_text(text.replace("\n  r: 32\n", "\n  r: eight\n"))
     return folder, runs(SCRIPTS, all_options, folder)
 
 
@@ -115,7 +115,7 @@ def test_bad_params_are_one_line_before_any_input_is_looked_at(with_bad_params, 
     done = results[script]
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == f"{script}: params.yaml: lora.r = 'eight': must be a whole number\n"
+    assert done.stderr == f"{script}: params.yaml: rslora.r = 'eight': must be a whole number\n"
     assert files(folder) == ["params.yaml"]
 
 
@@ -179,7 +179,7 @@ def test_a_stage_that_succeeds_prints_one_line_with_its_seconds(in_process, tmp_
     assert err == ""
     ((paths, params, scratch),) = seen
     assert paths.items == Path("no/items")
-    assert params.lora.r
+    assert params.adapters["lora"].r
     assert scratch == Path(".work")
 
 
@@ -303,7 +303,9 @@ def test_no_validation_row_gets_from_a_request_into_the_training_rows(monkeypatc
     assert {(row["split"], row["source"] in (2, 3)) for row in judged} == {("train", False), ("validation", True)}
     assert sum(row["split"] == "validation" for row in judged) == 2
     assert any(answer["passed"] for row in judged if row["split"] == "validation" for answer in row["answers"])
-    assert read(paths.sft_validation) == plain[2:]
+    held_out = read(paths.sft_validation)
+    assert held_out[:2] == plain[2:]
+    assert {row["source"] for row in held_out[2:]} <= {2, 3} and held_out[2:]
     assert learned[:2] == plain[:2]
     assert "sampled" in {row["origin"] for row in learned[2:]}
     assert {row["source"] for row in learned[2:]} <= {0, 1}

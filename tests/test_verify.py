@@ -257,6 +257,7 @@ def test_the_first_answer_that_follows_all_constraints_is_kept():
             "id": "8-sampled-no_commas",
             "source": 8,
             "origin": "sampled",
+            "split": "train",
             "constraints": request["constraints"],
             "instruction": request["prompt"][0]["content"],
             "response": "They collect nectar and dry it.",
@@ -275,11 +276,11 @@ def test_a_request_without_a_passing_answer_gives_no_row():
     assert [answer["passed"] for answer in flagged[0]["answers"]] == [False, False]
 
 
-def test_a_request_made_from_a_validation_row_is_judged_and_never_trained_on():
+def test_a_row_has_the_split_of_its_request():
     answers = (("They collect nectar and dry it.", "stop"), ("They collect, and dry it.", "stop"))
     requests = [sampled(*answers), sampled(*answers, split="validation")]
     kept, flagged = verify.judged(requests)
-    assert kept == verify.judged(requests[:1])[0] and len(kept) == 1
+    assert [row["split"] for row in kept] == ["train", "validation"]
     assert [row["split"] for row in flagged] == ["train", "validation"]
     assert [[answer["passed"] for answer in row["answers"]] for row in flagged] == [[True, False]] * 2
 

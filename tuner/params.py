@@ -360,8 +360,8 @@ def _conflicts(params: Params) -> Iterator[str]:
             most = params.train.max_tokens
             yield f"{name}.num_virtual_tokens = {method.num_virtual_tokens}: must be below train.max_tokens = {most}"
     for name in params.tune:
-        if name not in params.methods:
-            yield f"tune.{name}: not one of methods: {', '.join(params.methods)}"
+        if name not in params.adapters:
+            yield f"tune.{name}: no section with a peft_type has this name; there are {', '.join(params.adapters)}"
     if len({len(rates) for rates in params.tune.values()}) > 1:
         yield "tune: every method gets as many learning rates as the others, or the comparison is not fair"
     if params.generate.max_rows < params.generate.rows:
