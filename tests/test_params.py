@@ -60,9 +60,9 @@ def test_the_shipped_file_loads():
 @pytest.mark.parametrize("written", ["1e-05", "1e-5", "1E-5", "0.00001", "1.0e-05"])
 def test_a_learning_rate_as_dvc_writes_it_is_a_number(tmp_path, written):
     text = (ROOT / "params.yaml").read_text()
-    assert text.startswith("lora:\n", text.index("  peft_type: LORA\n  learning_rate: 5.0e-4\n") - 6)
+    assert text.startswith("lora:\n", text.index("  peft_type: LORA\n  learning_rate: 3.0e-4\n") - 6)
     file = tmp_path / "params.yaml"
-    file.write_text(text.replace("  learning_rate: 5.0e-4\n", f"  learning_rate: {written}\n", 1))
+    file.write_text(text.replace("  learning_rate: 3.0e-4\n", f"  learning_rate: {written}\n", 1))
     assert params.load(file).adapters["lora"].learning_rate == 1e-5
 
 
