@@ -62,7 +62,7 @@ ROWS = [row(number, f"tell a {word}", ANSWERS[number % 5]) for number, word in e
 
 
 def fit(method, tiny, runtime, tmp_path, **changes):
-    changes = {"settings": SETTINGS[method], "schedule": Train(**SCHEDULE), **changes}
+    changes = {"settings": SETTINGS.get(method), "schedule": Train(**SCHEDULE), **changes}
     return train.fit(
         student=tiny,
         method=method,

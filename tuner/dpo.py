@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import torch
 from datasets import Dataset
 from peft import PeftModel
 from transformers import set_seed
@@ -35,7 +36,12 @@ class PairTrainer(DPOTrainer):
         return super().compute_loss(logps.Shared(model, self.max_tokens), inputs, return_outputs, num_items_in_batch)
 
     def compute_ref_log_probs(self, model, inputs):
-        return super().compute_ref_log_probs(logps.Shared(model, self.max_tokens), inputs)
+        # Of the policy itself, which is the reference until the first step. TRL's frozen copy of the adapter is one for
+        # weights that are named as LoRA's are; IA3's stay as they are made, and would be another reference.
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, data.IGNORED)
+        rows = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"], "labels": labels}
+        with torch.no_grad():
+            return logps.Shared(model, self.max_tokens)(**rows).log_probs.sum(dim=1).chunk(2)
 
 
 def trainer_for(
