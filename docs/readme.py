@@ -58,8 +58,8 @@ def quality(root: Path) -> str:
     return (
         f"- Of rows that the filters object to, {shown('filter_precision')} have a defect that their reader saw; of "
         f"rows with such a defect, {shown('filter_recall')} are found (labelled rows that nothing was tuned on; "
-        "[how they were labelled](tests/labels/README.md)). The aim was 70 %: what is missed is mostly answers that "
-        "do not answer, and repetition in other words.\n"
+        "[how they were labelled](tests/labels/README.md)). What is missed is mostly code that goes round in circles "
+        "and short answers that do not answer.\n"
         "- No score at hand tells useful rows from others (area under the ROC curve, 0.5 is chance): likelihood "
         f"{chance['likelihood']}, mutual information of instruction and answer {chance['mutual_information']}, "
         f"contrast reward {chance['contrast_reward']}. So `filter.judged_share` is 0.\n"

@@ -44,7 +44,7 @@ def make_tokenizer():
     return fast
 
 
-def make_model(folder: Path, seed: int = 0) -> Path:
+def make_model(folder: Path, seed: int = 0, hidden_size: int = 32) -> Path:
     """Write a checkpoint to `folder` and return it."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -53,8 +53,8 @@ def make_model(folder: Path, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=hidden_size,
+        intermediate_size=2 * hidden_size,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -79,11 +79,14 @@ def raw_tiny(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(raw_tiny, tmp_path_factory) -> Path:
     """The tiny checkpoint as the base stage writes it."""
+    return as_base_writes_it(raw_tiny, tmp_path_factory.mktemp("tiny") / "model")
+
+
+def as_base_writes_it(raw: Path, folder: Path) -> Path:
     from tuner import base
     from tuner.params import DirectoryModel
 
-    source = DirectoryModel(source="directory", path=str(raw_tiny), sha256=base.weights_sha256(raw_tiny), license="mit")
-    folder = tmp_path_factory.mktemp("tiny") / "model"
+    source = DirectoryModel(source="directory", path=str(raw), sha256=base.weights_sha256(raw), license="mit")
     base.write("tiny", source, folder, folder.parent)
     return folder
 

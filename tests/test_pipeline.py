@@ -187,6 +187,31 @@ def test_a_killed_generation_goes_on_to_the_same_bytes(project, tmp_path):
     assert (tmp_path / "raw.jsonl").read_bytes() == (project / "data/raw.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
+def test_a_killed_training_goes_on_to_the_same_adapter(project, tmp_path, method):
+    outputs = {name: tmp_path / name for name in ("adapter", "record", "curve", "validation_curve")}
+    command = [sys.executable, "stages/train.py", "--method", method, "--model", "models/tiny"]
+    command += ["--train", "data/sft/train.jsonl", "--validation", "data/sft/validation.jsonl"]
+    command += [part for name, path in outputs.items() for part in (f"--{name}", path)]
+    process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE)
+    while process.poll() is None and not list((project / ".work").glob(f"train-{method}/*/checkpoint-*/curve.json")):
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.stderr.close()
+    assert not any(path.exists() for path in outputs.values())
+    checkpoints = list((project / ".work").glob(f"train-{method}/*/checkpoint-*/curve.json"))
+    assert checkpoints, "nothing to go on from"
+    output = run(project, *command)
+    steps = len((project / f"plots/train/{method}.csv").read_text().splitlines()) - 1
+    assert f"0/{steps} [" not in output, "it started over"
+    assert outputs["curve"].read_bytes() == (project / f"plots/train/{method}.csv").read_bytes()
+    names = ("adapter_model.safetensors", "adapter_config.json")
+    for name in names:
+        assert (outputs["adapter"] / name).read_bytes() == (project / f"models/{method}/{name}").read_bytes()
+    assert not list((project / ".work").glob(f"train-{method}/*/"))
+
+
 def test_a_second_run_runs_nothing(project):
     assert ran(run(project, *DVC, "repro")) == []
     assert run(project, "git", "status", "--porcelain") == ""

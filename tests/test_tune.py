@@ -1,0 +1,66 @@
+"""The grid of learning rates: what is queued, what becomes of failed runs, the table and its figure."""
+
+import sys
+
+import pytest
+from matplotlib.image import imread
+
+from tuner import params
+
+sys.path.insert(0, "benchmarks")
+
+import tune
+
+GRID = {"lora": [1e-4, 3e-4], "ia3": [3e-3, 1e-2]}
+LOSSES = {("lora", 1e-4): 1.1, ("lora", 3e-4): 1.0, ("ia3", 3e-3): 1.2}
+
+
+def found(method, rate):
+    if (method, rate) not in LOSSES:
+        return None
+    loss = LOSSES[method, rate]
+    return {"method": method, "learning_rate": rate, "steps": 10, "first_eval_loss": 1.5, "eval_loss": loss}
+
+
+def test_the_best_rate_of_each_method_is_marked_and_a_failed_run_is_left_out(monkeypatch):
+    monkeypatch.setattr(tune, "outcome", found)
+    rows = tune.table(GRID)
+    assert [(row["method"], row["learning_rate"], row["best"]) for row in rows] == [
+        ("lora", 1e-4, 0),
+        ("lora", 3e-4, 1),
+        ("ia3", 3e-3, 1),
+    ]
+
+
+def test_every_experiment_trains_one_method_with_one_rate_and_only_missing_ones_are_queued(monkeypatch):
+    commands = []
+    monkeypatch.setattr(tune, "experiment_reference", lambda name: "there" if name == "tune-lora-1e-04" else None)
+    monkeypatch.setattr(tune.subprocess, "run", lambda command, **_: commands.append(command))
+    tune.run(GRID)
+    assert commands[-1] == ["dvc", "exp", "run", "--run-all", "--jobs", "1"]
+    assert [command[3:] for command in commands[:-1]] == [
+        ["--queue", "--name", name, "-S", change, target]
+        for name, change, target in (
+            ("tune-lora-3e-04", "lora.learning_rate=0.0003", "train@lora"),
+            ("tune-ia3-3e-03", "ia3.learning_rate=0.003", "train@ia3"),
+            ("tune-ia3-1e-02", "ia3.learning_rate=0.01", "train@ia3"),
+        )
+    ]
+
+
+def test_the_figure_shows_every_method(monkeypatch, tmp_path):
+    monkeypatch.setattr(tune, "outcome", found)
+    tune.learning_rates(tune.table(GRID), tmp_path / "tune.png")
+    assert imread(tmp_path / "tune.png").shape[1] == 900
+
+
+def test_the_shipped_grid_is_equal_and_has_every_default_method():
+    shipped = params.load("params.yaml")
+    assert set(shipped.tune) == set(shipped.methods)
+    assert len({len(rates) for rates in shipped.tune.values()}) == 1
+
+
+@pytest.mark.parametrize("method", ["lora", "ia3", "prompt_tuning"])
+def test_the_names_of_experiments_differ(method):
+    rates = params.load("params.yaml").tune[method]
+    assert len({tune.name(method, rate) for rate in rates}) == len(rates)
