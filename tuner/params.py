@@ -134,7 +134,7 @@ class Filter(Section):
 
 
 class Verify(Section):
-    """Train rows with constraints that code checks: `share` of all train rows, with constraints of `families`."""
+    """Rows with constraints that code checks: `share` of all rows of each split, with constraints of `families`."""
 
     share: Annotated[float, Field(ge=0, lt=1)]
     families: Annotated[list[Text], Field(min_length=1)]
@@ -307,8 +307,9 @@ def load(path: str | Path) -> Params:
     adapters = {
         name: section for name, section in values.items() if isinstance(section, dict) and "peft_type" in section
     }
-    for name in values.get("methods") or ():
-        if name in values and name not in adapters:
+    named = values.get("methods")
+    for name in named if isinstance(named, list) else ():
+        if isinstance(name, str) and name in values and name not in adapters:
             raise UserError(f"{path}: {name} = {_shown(values[name])}: a method is a section with a peft_type")
     values = {name: section for name, section in values.items() if name not in adapters} | {"adapters": adapters}
     try:
