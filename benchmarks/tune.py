@@ -23,7 +23,7 @@ from tuner.figure_style import MARKERS, canvas, method_colours, named, reference
 
 def name(method: str, rate: float) -> str:
     """Return the name of an experiment; DVC allows no dot at its end and Git none in a row."""
-    return f"tune-{method.replace('_', '-')}-{rate:.0e}"
+    return f"tune-{method.replace('_', '-')}-{rate:g}".replace(".", "p")
 
 
 def run(grid: dict[str, list[float]]) -> None:

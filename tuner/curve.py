@@ -92,6 +92,11 @@ class Curve(TrainerCallback):
 
     def _evaluate(self, step: int) -> None:
         found = {name: float(f"{value:.6g}") for name, value in self.evaluate().items()}
+        if not all(map(math.isfinite, found.values())):
+            self.bar.close()
+            raise UserError(
+                f"{self.name}: validation loss {found['loss']} after step {step}: lower {self.name}.learning_rate"
+            )
         self.validation.append({"step": step, **found})
 
 

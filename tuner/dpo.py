@@ -72,7 +72,17 @@ def trainer_for(
 
     curve = Curve("dpo", evaluate, settings.evaluate_every)
     arguments = DPOConfig(
-        **arguments_for(settings, settings.learning_rate, len(train), seed, device, runtime, scratch),
+        # All pairs of a step in one batch: TRL's means are over the pairs, or tokens, of a batch.
+        **arguments_for(
+            settings,
+            settings.learning_rate,
+            len(train),
+            seed,
+            device,
+            runtime.model_copy(update={"train_rows": settings.batch_size}),
+            scratch,
+        ),
+        router_aux_loss_coef=0.0,
         per_device_eval_batch_size=1,  # means over pairs, not over batches of unequal size
         beta=settings.beta,
         loss_type=[settings.loss, *["sft"] * (settings.sft_weight > 0)],

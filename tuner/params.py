@@ -20,7 +20,7 @@ Text = Annotated[str, Field(min_length=1)]
 Engine = Literal["auto", "openvino", "transformers"]
 
 # PEFT's types that train virtual tokens and leave the model's own layers as they are.
-VIRTUAL = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING")
+VIRTUAL = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "CARTRIDGE")
 
 GREEDY = "must be above 0: greedy decoding writes the same text every time"
 

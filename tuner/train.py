@@ -20,6 +20,8 @@ from tuner.curve import Curve
 from tuner.errors import UserError
 from tuner.params import Method, Runtime, Schedule, Train
 
+# Types that need more than a loss and a gradient: rank schedules, task numbers, losses of their own, other adapters.
+OWN_TRAINING = ("ADALORA", "CPT", "MULTITASK_PROMPT_TUNING", "XLORA")
 TRAINERS = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -39,6 +41,10 @@ def adapter_config(name: str, settings: Method, student: Path) -> PeftConfig:
 
     UserError for a type or an argument that PEFT does not have, and for values it refuses.
     """
+    if settings.peft_type in OWN_TRAINING:
+        raise UserError(
+            f"{name}.peft_type = {settings.peft_type!r}: trains by rules of its own, which this stage does not"
+        )
     if settings.peft_type not in PEFT_TYPE_TO_CONFIG_MAPPING:
         raise UserError(
             f"{name}.peft_type = {settings.peft_type!r}: PEFT has no such type; it has "
@@ -119,6 +125,7 @@ def fit(
         max_length=None,
         packing=False,
         loss_type="nll",
+        router_aux_loss_coef=0.0,  # of mixtures of experts: TRL's way to it takes masks of two dimensions alone
     )
     trainer = RowTrainer(
         max_tokens=runtime.forward_tokens,
@@ -142,8 +149,13 @@ def fit(
 def run(trainer, scratch: Path) -> None:
     """Train to the end, from the last whole checkpoint in `scratch` when there is one."""
     trainer.remove_callback(PrinterCallback)
-    whole = [checkpoint for checkpoint in scratch.glob("checkpoint-*") if (checkpoint / CURVE_FILE).exists()]
-    last = max(whole, key=lambda checkpoint: int(checkpoint.name.split("-")[1]), default=None)
+    whole = {
+        int(checkpoint.name.split("-")[1]): checkpoint
+        for checkpoint in scratch.glob("checkpoint-*")
+        if (checkpoint / CURVE_FILE).exists()
+    }
+    # Never from the last step: the trainer would take one more.
+    last = whole[max(steps)] if (steps := [step for step in whole if step < trainer.args.max_steps]) else None
     trainer.train(resume_from_checkpoint=str(last) if last else None)
 
 
@@ -167,7 +179,8 @@ def arguments_for(
 ) -> dict:
     """Return the training arguments both trainers share; nothing that matters is left to a library's default."""
     per_forward = math.gcd(schedule.batch_size, runtime.train_rows)
-    steps = math.ceil(math.ceil(rows / schedule.batch_size) * schedule.epochs)
+    # Rounded first: 100 x 1.1 is a little more than 110.
+    steps = math.ceil(round(math.ceil(rows / schedule.batch_size) * schedule.epochs, 6))
     return {
         "output_dir": str(scratch),
         "max_steps": steps,
@@ -209,7 +222,8 @@ def record(trained, adapter: Path, history: Curve, counts: dict, started: float,
     """
     trainable, _ = trained.get_nb_trainable_parameters()
     # Without DPO's frozen copy of the adapter it starts from.
-    total = sum(weight.numel() for name, weight in trained.named_parameters() if ".ref." not in name)
+    total = trained.get_nb_trainable_parameters()[1]
+    total -= sum(weight.numel() for name, weight in trained.named_parameters() if ".ref." in f"{name}.")
     losses = [row["loss"] for row in history.training]
     window = losses[-max(1, len(losses) // 10) :]
     weights = adapter / "adapter_model.safetensors"
