@@ -4,15 +4,13 @@ from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import compare, figures, io, metrics
+    from tuner import compare, figures, io, metrics, report, samples
 
     methods = ["base", *params.methods, "dpo"]
     items = {method: io.read_jsonl(paths.items / f"{method}.jsonl") for method in methods}
     records = {method: io.read_json(paths.records / f"{method}.json") for method in methods[1:]}
-    for record in records.values():
-        record["train_info"]["price"] = round(
-            record["train_info"]["train_seconds"] / 3600 * params.compare.price_per_hour, 4
-        )
+    for trained in (record["train_info"] for record in records.values()):
+        trained["price"] = round(trained["train_seconds"] / 3600 * params.compare.price_per_hour, 4)
     results = {
         method: {"items": rows, "metrics": metrics.of_method(rows, items["base"], records.get(method))}
         for method, rows in items.items()
@@ -24,6 +22,7 @@ def main(paths, params, scratch):
         resamples=params.compare.resamples,
         alpha=params.compare.alpha,
     )
+    counts = io.read_json(paths.filter)
     summary = compare.summary_rows(results, comparison)
     io.write_json(paths.comparison, comparison)
     io.write_json(paths.runs, records)
@@ -33,7 +32,20 @@ def main(paths, params, scratch):
         for method in methods[1:]
     }
     with io.atomic(paths.figures) as folder:
-        figures.write_all(folder, io.read_json(paths.filter), curves, summary, comparison)
+        figures.write_all(folder, counts, curves, summary, comparison)
+    page = report.page(
+        params.compare,
+        generator=params.generator,
+        student=params.student,
+        seed=params.seed,
+        comparison=comparison,
+        metrics={method: result["metrics"] for method, result in results.items()},
+        records=records,
+        counts=counts,
+        verified=io.read_json(paths.verified),
+    )
+    io.write_text(paths.report, page)
+    io.write_text(paths.samples, samples.page(params.compare.language, items, params.seed))
     cells = [cell for method in methods[1:] for cell in comparison[method].values()]
     found = sum(cell["verdict"] != "no evidence" for cell in cells)
     return f"{len(methods) - 1} methods against the base, {found} of {len(cells)} differences are clear of chance"
@@ -43,6 +55,6 @@ if __name__ == "__main__":
     run(
         main,
         __doc__,
-        reads=["items", "records", "curves", "validation_curves", "filter"],
-        writes=["comparison", "summary", "runs", "figures"],
+        reads=["items", "records", "curves", "validation_curves", "filter", "verified"],
+        writes=["comparison", "summary", "runs", "figures", "report", "samples"],
     )

@@ -205,6 +205,7 @@ BAD = {
         "dpo.adapter = 'lora'",
         "must be one of methods: prompt_tuning",
     ),
+    "a language without phrases": ([("compare/language", "de")], "compare.language = 'de'", "'en' or 'ko'"),
     "unknown generator": ([("generator", "gpt")], "generator = 'gpt'", f"must be one of models: {MODEL}"),
     "unknown student": ([("student", "gpt")], "student = 'gpt'", f"must be one of models: {MODEL}"),
     "unknown selected": ([("selected", "gpt")], "selected = 'gpt'", "one of base, lora, ia3, prompt_tuning, dpo"),
@@ -271,7 +272,7 @@ def test_a_key_that_is_a_number_is_unknown(tmp_path):
     values = copy.deepcopy(SHIPPED)
     values["compare"][7] = 8
     message = refusal(write(tmp_path, values))
-    assert message == "compare.7 = 8 is not a known key; allowed here: resamples, alpha, price_per_hour"
+    assert message == "compare.7 = 8 is not a known key; allowed here: resamples, alpha, price_per_hour, language"
 
 
 def test_a_model_named_by_a_number_is_refused(tmp_path):

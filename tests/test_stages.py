@@ -18,6 +18,8 @@ import pytest
 from closure import ROOT
 from scripts import SCRIPTS, declared
 
+from tuner import metrics
+
 STAGES = ROOT / "stages"
 HEAVY = {"torch", "transformers", "openvino", "openvino_genai", "peft", "trl", "datasets", "numpy", "dvc", "matplotlib"}
 READERS = [script for script in SCRIPTS if declared(script)["reads"]]
@@ -353,6 +355,86 @@ def test_prefer_says_what_it_dropped_where_a_split_has_no_pair(monkeypatch, tmp_
     with pytest.raises(UserError, match=r"no train pairs from 2 prompts \(dropped: no_finished_answer 2\)"):
         preferred(monkeypatch, tmp_path, [prompt_of(split, split, cut) for split in SPLITS], [])
     assert not list(tmp_path.glob("*.out"))
+
+
+def evaluated(gain: float) -> list[dict]:
+    """Return rows as the evaluation writes them; `gain` nats a token saved on the loss."""
+    words = {
+        "messages": [{"role": "user", "content": "Who?"}],
+        "reference": {},
+        "reply": "|```<b>",
+        "valid_format": True,
+    }
+    axes = [("instruction_following", "title"), *(("agent", axis) for axis in metrics.AGENT_AXES)]
+    rows = [{"id": f"loss-{n}", "suite": "loss", "axis": "loss", "nll": 9.0 + n - gain, "tokens": 9} for n in range(6)]
+    rows += [{"id": f"knowledge-{n}", "suite": "knowledge", "axis": "units", "correct": n < 3} for n in range(6)]
+    rows += [
+        {"id": f"{axis}-{n}", "suite": suite, "axis": axis, "correct": n < 2, **words}
+        for suite, axis in axes
+        for n in range(4)
+    ]
+    logps = {"logp_chosen": gain - 3.0, "logp_rejected": -2.0}
+    return [*rows, {"id": "preference-1", "suite": "preference", "axis": "preference", **logps}]
+
+
+def trained(method: str) -> dict:
+    numbers = {"rows": 340, "train_seconds": 150.0, "tokens_per_second": 80.0, "peak_memory_megabytes": 900}
+    numbers |= {"trainable_parameters": 1000, "total_parameters": 101_000, "adapter_megabytes": 0.5}
+    machine = {"device": "cpu", "device_name": "A processor", "threads": 2, "dtype": "float32"}
+    return {"run_info": {"method": method}, "train_info": numbers, "meta_info": machine}
+
+
+def comparing(monkeypatch, tmp_path: Path, **compare) -> SimpleNamespace:
+    """Run the compare stage on made evaluations, without its figures; return its paths."""
+    from tuner import figures
+
+    names = declared("compare")
+    paths = SimpleNamespace(**{name: tmp_path / name for name in (*names["reads"], *names["writes"])})
+    values = shipped(compare=compare)
+    folders = (paths.items, paths.records, paths.curves, paths.validation_curves)
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    for number, method in enumerate(["base", *values.methods, "dpo"]):
+        put(paths.items / f"{method}.jsonl", evaluated(0.1 * number))
+        if method == "base":
+            continue
+        record = trained(method)
+        if method == "dpo":
+            record["run_info"]["start"] = values.dpo.adapter
+            record["train_info"] |= {"rows": 18, "train_seconds_with_start": 300.0}
+        (paths.records / f"{method}.json").write_text(json.dumps(record))
+        for folder in folders[2:]:
+            (folder / f"{method}.csv").write_text("step,loss\n1,2.0\n")
+    paths.filter.write_text(json.dumps({"in": 250, "kept": 100, "train": 85, "validation": 4}))
+    paths.verified.write_text(json.dumps({"rows": 255}))
+    monkeypatch.setattr(figures, "write_all", lambda folder, *_: folder.mkdir())
+    main_of("compare", monkeypatch)(paths, values, tmp_path)
+    return paths
+
+
+def test_compare_writes_what_it_declares_and_tells_people_in_their_language(monkeypatch, tmp_path):
+    from tuner.report_phrases import PHRASES
+
+    pages = {}
+    for language, words in PHRASES.items():
+        paths = comparing(monkeypatch, tmp_path, language=language, price_per_hour=12.0)
+        assert all(getattr(paths, name).exists() for name in declared("compare")["writes"])
+        pages[language] = paths.report.read_text(encoding="utf-8")
+        assert pages[language].startswith(f"# {words['title']}\n")
+        assert paths.samples.read_text(encoding="utf-8").startswith(f"# {words['samples_title']}\n")
+    model = shipped().student
+    for part in (f"`{model}`", "100,000", "250", "255", "18", "300", "1.00"):  # 300 s at 12 an hour are 1.00
+        assert all(part in page for page in pages.values()), part
+    assert json.loads(paths.runs.read_text())["dpo"]["train_info"]["price"] == 0.5
+
+
+def test_compare_writes_the_same_bytes_again(monkeypatch, tmp_path):
+    found = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths = comparing(monkeypatch, tmp_path / name)
+        found.append([path.read_bytes() for path in (paths.report, paths.samples, paths.comparison)])
+    assert found[0] == found[1]
 
 
 # A stage that is at work inside an atomic file, an atomic directory and its scratch until it is stopped.

@@ -189,7 +189,7 @@ def _facts(results: Mapping[str, dict], metric: str, tests: int, resamples: int,
     return facts | {"tests": tests, "alpha": alpha}
 
 
-def _contrasts(comparison: Mapping[str, Any]) -> list[str]:
+def contrasts(comparison: Mapping[str, Any]) -> list[str]:
     """Keys of the comparisons, those with base first, those between methods (``pairs``) after them."""
     keys = [key for key in comparison if key != "suites"]
     return sorted(keys, key=lambda key: any(cell["reference"] != BASE for cell in comparison[key].values()))
@@ -225,7 +225,7 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
         pair = next(
             (
                 key
-                for key in _contrasts(comparison)
+                for key in contrasts(comparison)
                 for cell in comparison[key].values()
                 if key == f"{method}_vs_{cell['reference']}"
             ),
@@ -239,7 +239,7 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
     return table
 
 
-def _amount(metric: str, value: float, *, signed: bool = False) -> str:
+def amount(metric: str, value: float, *, signed: bool = False) -> str:
     """A loss with three decimals, an accuracy in percent (a difference in percentage points)."""
     text = f"{value:+.3f}" if metric == "eval_loss" else f"{100 * value:+.1f}"
     text = text.removeprefix("-").removeprefix("+")
@@ -250,9 +250,9 @@ def _amount(metric: str, value: float, *, signed: bool = False) -> str:
 
 def _change(metric: str, cell: Mapping[str, Any]) -> str:
     unit = "" if metric == "eval_loss" else " points"
-    low, high = (_amount(metric, cell[end], signed=True) for end in ("low", "high"))
+    low, high = (amount(metric, cell[end], signed=True) for end in ("low", "high"))
     verdict = cell["verdict"] if cell["verdict"] == "no evidence" else f"**{cell['verdict']}**"
-    return f"{_amount(metric, cell['difference'], signed=True)}{unit} [{low}, {high}], {verdict}"
+    return f"{amount(metric, cell['difference'], signed=True)}{unit} [{low}, {high}], {verdict}"
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
@@ -291,7 +291,7 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
             if cell is None and method != BASE:
                 raise ValueError(f"method {method!r} has metrics but no comparison of {metric}")
             cells.append(
-                _amount(metric, value) + percent[metric] + ("" if cell is None else f"<br>{_change(metric, cell)}")
+                amount(metric, value) + percent[metric] + ("" if cell is None else f"<br>{_change(metric, cell)}")
             )
         trained = float(metrics[method].get("trainable_parameters") or 0)
         cells += (
@@ -300,7 +300,7 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
             else ["none", "none"]
         )
         lines.append("| " + " | ".join(cells) + " |")
-    for key in _contrasts(comparison):
+    for key in contrasts(comparison):
         if key in metrics:
             continue
         start = next(iter(comparison[key].values()))["reference"]
@@ -316,7 +316,7 @@ def _reading(comparison: Mapping[str, Any], columns: Sequence[str]) -> list[str]
         return []
     alpha, tests = facts[columns[0]]["alpha"], facts[columns[0]]["tests"]
     smallest = "; ".join(
-        f"{TITLES[metric]} {_amount(metric, facts[metric]['minimum_detectable_effect'])}"
+        f"{TITLES[metric]} {amount(metric, facts[metric]['minimum_detectable_effect'])}"
         f"{'' if metric == 'eval_loss' else ' points'} (n = {facts[metric]['n']})"
         for metric in columns
     )

@@ -237,6 +237,7 @@ class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
     price_per_hour: Annotated[float, Field(ge=0)]
+    language: Literal["en", "ko"]  # those of tuner/report_phrases.py, whose import would make all stages depend on it
 
 
 class Runtime(Section):

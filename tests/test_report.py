@@ -1,0 +1,266 @@
+"""The report for people: what it says follows from the numbers it is given, in every language alike."""
+
+import copy
+import functools
+import re
+from collections import Counter
+from string import Formatter
+from typing import get_args
+
+import pytest
+from closure import ROOT
+from test_compare import made_results
+
+from tuner import compare, params, report
+from tuner.metrics import AGENT_AXES
+from tuner.report_phrases import PHRASES
+
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+LANGUAGES = pytest.mark.parametrize("language", PHRASES)
+
+
+def record(method: str, **train) -> dict:
+    return {
+        "run_info": {"method": method},
+        "train_info": {
+            "rows": 340,
+            "train_seconds": 150.0,
+            "trainable_parameters": 11520,
+            "total_parameters": 1_011_520,
+            "adapter_megabytes": 0.046,
+            **train,
+        },
+        "meta_info": {"device": "cpu", "device_name": "A processor", "threads": 2, "dtype": "float32"},
+    }
+
+
+@functools.cache
+def compared(effect: float) -> tuple[dict, dict]:
+    """Return (results, comparison) of test_compare's made results, with the shares of the agent axes."""
+    results = made_results(effect=effect)
+    for number, result in enumerate(results.values()):
+        result["metrics"] |= {f"agent_{axis}": 0.125 * number for axis in AGENT_AXES}
+    return results, compare.compare(results, pairs=[("dpo", "lora")], seed=1, resamples=2000, alpha=0.05)
+
+
+def inputs(effect: float = 0.0, **records) -> dict:
+    """Return the arguments of `report.page` but its settings; `effect` as in test_compare."""
+    results, comparison = compared(effect)
+    found = {"lora": record("lora"), "prompt_tuning": record("prompt_tuning"), "dpo": record("dpo", rows=18)} | records
+    found["dpo"]["run_info"]["start"] = "lora"
+    return {
+        "generator": "tiny-1",
+        "student": "tiny-1",
+        "seed": 7,
+        "comparison": copy.deepcopy(comparison),
+        "metrics": {method: dict(result["metrics"]) for method, result in results.items()},
+        "records": found,
+        "counts": {"in": 250, "kept": 100, "train": 85, "validation": 15},
+        "verified": {"rows": 255},
+    }
+
+
+def settings(language: str = "en", price: float = 0.0) -> params.Compare:
+    return params.Compare(resamples=2000, alpha=0.05, price_per_hour=price, language=language)
+
+
+def section(page: str, title: str) -> str:
+    return re.search(rf"^## {re.escape(PHRASES['en'][title])}\n(.*?)(?=^## |\Z)", page, re.M | re.S)[1]
+
+
+def leaning() -> dict:
+    """Return inputs where one interval excludes 0 without a verdict."""
+    found = inputs(0.5)
+    found["comparison"]["lora"]["agent"] |= {
+        "verdict": "no evidence",
+        "difference": -0.079,
+        "low": -0.142,
+        "high": -0.019,
+    }
+    return found
+
+
+SITUATIONS = {
+    "nothing is clear": (inputs, 0.0),
+    "everything is better": (lambda: inputs(0.5), 0.0),
+    "everything is worse": (lambda: inputs(-0.28), 0.0),
+    "an interval without 0": (leaning, 0.0),
+    "with prices": (inputs, 1.25),
+    "hours, joules and a dear machine": (
+        lambda: inputs(lora=record("lora", train_seconds=9000.0, energy_joules=360_000)),
+        99.0,
+    ),
+    "another generator": (lambda: inputs() | {"generator": "large-3b"}, 0.0),
+}
+
+
+def test_every_language_has_the_same_phrases_with_the_same_fields():
+    fields = {
+        language: {
+            key: Counter(name for _, name, _, _ in Formatter().parse(text) if name is not None)
+            for key, text in phrases.items()
+        }
+        for language, phrases in PHRASES.items()
+    }
+    for language, found in fields.items():
+        assert found == fields["en"], language
+
+
+def test_every_phrase_of_words_is_translated():
+    for key in PHRASES["en"].keys() - {"points"}:  # %p
+        text = PHRASES["ko"][key]
+        words = re.sub(r"\{\w+\}|`[^`]*`", "", PHRASES["en"][key])
+        if re.search(r"[a-z]{3}", words):
+            assert re.search("[가-힣]", text), key
+
+
+def test_the_languages_of_params_are_those_of_the_phrases():
+    assert set(get_args(params.Compare.model_fields["language"].annotation)) == set(PHRASES)
+    assert params.load(ROOT / "params.yaml").compare.language == "en"
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_every_language_states_the_same_numbers(name):
+    made, price = SITUATIONS[name]
+    found = made()
+    pages = {language: report.page(settings(language, price), **found) for language in PHRASES}
+    numbers = {language: Counter(NUMBER.findall(page)) for language, page in pages.items()}
+    assert sum(numbers["en"].values()) > 100
+    for language in PHRASES:
+        assert numbers[language] == numbers["en"]
+        assert not re.search(r"[{}]", pages[language])
+    assert len(set(pages.values())) == len(PHRASES)
+
+
+@LANGUAGES
+def test_the_same_inputs_give_the_same_page_and_are_left_alone(language):
+    found = inputs(0.5)
+    before = copy.deepcopy(found)
+    assert report.page(settings(language, 1.0), **found) == report.page(settings(language, 1.0), **before)
+    assert found == before
+
+
+@LANGUAGES
+def test_tables_have_as_many_cells_in_each_row(language):
+    page = report.page(settings(language, 1.0), **inputs(lora=record("lora", energy_joules=7200)))
+    tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("| ")]
+    assert len(tables) == 3
+    for lines in tables:
+        assert len({line.count("|") for line in lines}) == 1
+
+
+def test_what_was_run_is_said():
+    page = section(report.page(settings(), **inputs()), "run")
+    for part in (
+        "`tiny-1`, 1,000,000 parameters. It wrote its own",
+        "250 pairs",
+        "100 (40.0 %)",
+        "85 to train on, 15 kept back",
+        "255 to train on, 45 for validation",  # the made results hold 60 rows of validation loss
+        "`lora`, `prompt_tuning`: 340 rows; `dpo`: 18 pairs",
+        "going on from `lora`",
+        "seed 7",
+        "**knowledge** (60 items)",
+        "A processor (cpu, threads: 2, float32)",
+    ):
+        assert part in page
+    other = section(report.page(settings(), **inputs() | {"generator": "large-3b"}), "run")
+    assert "written by `large-3b`" in other and "its own" not in other
+
+
+def test_verdicts_are_those_of_the_comparison():
+    found = inputs(0.5)
+    cells = [
+        (key, metric, cell)
+        for key, row in found["comparison"].items()
+        if key != "suites"
+        for metric, cell in row.items()
+    ]
+    better = [(key, metric) for key, metric, cell in cells if cell["verdict"] == "better"]
+    assert len(better) == 12  # every method against base; DPO and LoRA gained alike
+    page = report.page(settings(), **found)
+    assert "Of the 16 comparisons, 12 came out better and 0 worse; for the other 4" in page
+    lines = [line for line in section(page, "got_better").splitlines() if line.startswith("- ")]
+    assert sorted(lines) == sorted(
+        next(line for line in lines if line.startswith(f"- `{key}`, {PHRASES['en'][metric]}:"))
+        for key, metric in better
+    )
+    assert "Nothing that these items can prove" in section(page, "got_worse")
+    assert "no method was shown to be" not in page
+    agent = found["comparison"]["lora"]["agent"]
+    assert f"from {100 * agent['base']:.1f} % to {100 * agent['value']:.1f} %" in page
+    worse = report.page(settings(), **inputs(-0.28))
+    assert section(worse, "got_worse").count("\n- ") == 12
+    assert "Nothing that these items can prove." in section(worse, "got_better")
+
+
+def test_no_evidence_is_explained_with_what_could_have_been_found():
+    found = inputs()
+    page = report.page(settings(), **found)
+    assert "for the other 16" in page
+    assert "(instruction following, knowledge, agent) no method was shown to be better or worse" in page
+    told = section(page, "cannot")
+    facts = found["comparison"]["suites"]["agent"]
+    strict, single = (100 * facts[f"minimum_detectable_effect{name}"] for name in ("_adjusted", ""))
+    assert (
+        f"| agent | 60 | `lora`, `prompt_tuning`, `dpo`, `dpo` against `lora` | {strict:.1f} points ({single:.1f}) |"
+        in told
+    )
+    assert "does not mean that the methods are equally good" in told
+    facts["minimum_detectable_effect_adjusted"] = 1.0
+    assert "| none: too few items |" in section(report.page(settings(), **found), "cannot")
+
+
+def test_an_interval_without_zero_and_without_verdict_is_named():
+    assert "Not proven" not in report.page(settings(), **inputs(0.5))
+    told = section(report.page(settings(), **leaning()), "cannot")
+    assert "`lora`, agent (\N{MINUS SIGN}7.9 points [\N{MINUS SIGN}14.2, \N{MINUS SIGN}1.9])" in told
+    assert "among 16 comparisons, 0.8 of them are expected by luck" in told
+
+
+def test_axes_without_a_right_item_are_named():
+    found = inputs()
+    assert "single item right" not in report.page(settings(), **found)
+    for one in found["metrics"].values():
+        one["agent_tool_use"] = 0
+    assert "got a single item right in: tool use." in report.page(settings(), **found)
+
+
+def test_costs_add_up_and_a_start_is_counted_once():
+    trained = {"train_seconds": 300.0, "energy_joules": 7200}
+    found = inputs(lora=record("lora", **trained), dpo=record("dpo", rows=18, train_seconds=60.0, energy_joules=3600))
+    rows = section(report.page(settings(price=12.0), **found), "cost")
+    assert "| `lora` | 11,520 | 1.15 % | 0.05 MB | 300 s | 1.00 | 2.00 Wh |" in rows
+    assert "| `prompt_tuning` | 11,520 | 1.15 % | 0.05 MB | 150 s | 0.5000 |  |" in rows
+    assert "| `dpo` | 11,520 | 1.15 % | 0.05 MB | 360 s | 1.20 | 3.00 Wh |" in rows
+    assert "All training together: 510 s, price 1.70." in rows  # no energy: one method has not recorded it
+    found["records"]["prompt_tuning"]["train_info"]["energy_joules"] = 3600
+    assert "All training together: 510 s, price 1.70, 4.00 Wh." in report.page(settings(price=12.0), **found)
+    free = section(report.page(settings(), **inputs()), "cost")
+    assert "price" not in free and "energy" not in free
+
+
+def test_energy_of_a_method_is_left_out_where_its_start_has_none():
+    dpo = record("dpo", rows=18, train_seconds=60.0, energy_joules=3600)
+    assert "Wh" not in report.page(settings(), **inputs(dpo=dpo))
+    page = report.page(settings(), **inputs(dpo=dpo, prompt_tuning=record("prompt_tuning", energy_joules=3600)))
+    assert "| `dpo` | 11,520 | 1.15 % | 0.05 MB | 210 s |  |" in page
+    assert page.count("Wh") == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda found: found["metrics"].pop("base"), "metrics of base"),
+        (lambda found: found["comparison"].pop("dpo"), "'dpo' has metrics but is missing in the comparison"),
+        (lambda found: found["records"].pop("lora"), "'lora' has metrics but is missing in the training records"),
+        (lambda found: found["records"]["lora"]["train_info"].pop("rows"), "record of 'lora' has no rows"),
+        (lambda found: found["counts"].pop("kept"), "filter counts have no 'kept'"),
+        (lambda found: found["verified"].clear(), "verified counts have no 'rows'"),
+    ],
+)
+def test_a_missing_input_is_refused(spoil, message):
+    found = inputs()
+    spoil(found)
+    with pytest.raises(ValueError, match=message):
+        report.page(settings(), **found)
