@@ -13,10 +13,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 install: .venv/installed
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt docs/plots_page.py
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or run make PYTHON=<path>"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	$(BIN)/python docs/plots_page.py .venv/plots.html
 	touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
