@@ -136,13 +136,13 @@ def test_nothing_is_lost_on_the_way(project):
     assert all(row["reason"] for row in dropped)
     train, validation = rows("filtered/train.jsonl"), rows("filtered/validation.jsonl")
     assert len(train) + len(validation) == len(kept)
-    learned = rows("sft/train.jsonl")
-    assert learned[: len(train)] == train and rows("sft/validation.jsonl") == validation
-    plain = {row["id"] for row in train}
-    for row in learned[len(train) :]:
-        assert row["source"] in plain
-        asked, said = row["prompt"][0]["content"], row["completion"][0]["content"]
-        assert all(constraints.describe(one) in asked and constraints.check(one, said) for one in row["constraints"])
+    for split, plain in (("train", train), ("validation", validation)):
+        learned, sources = rows(f"sft/{split}.jsonl"), {row["id"] for row in plain}
+        assert learned[: len(plain)] == plain
+        for row in learned[len(plain) :]:
+            assert row["source"] in sources
+            asked, said = row["prompt"][0]["content"], row["completion"][0]["content"]
+            assert all(constraints.describe(one) in asked and constraints.check(one, said) for one in row["constraints"])
     seen = [{row["prompt"][0]["content"] for row in side} for side in (train, validation)]
     assert not seen[0] & seen[1]
     pairs = rows("preference/train.jsonl"), rows("preference/validation.jsonl")
