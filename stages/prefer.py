@@ -21,7 +21,10 @@ def main(paths, params, scratch):
     for split, rows in splits.items():
         io.write_jsonl(getattr(paths, split), rows)
     io.write_json(paths.metrics, counts)
-    return f"{policy}, {counts['in']} prompts, {counts['train']} train and {counts['validation']} validation pairs"
+    joined = f", {counts['verified']} of them verified" if counts["verified"] else ""
+    return (
+        f"{policy}, {counts['in']} prompts, {counts['train']} train and {counts['validation']} validation pairs{joined}"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ def main(paths, params, scratch):
     plain = {"train": io.read_jsonl(paths.train), "validation": io.read_jsonl(paths.validation)}
     ids = {split: {row["id"] for row in rows} for split, rows in plain.items()}
     kept = io.read_jsonl(paths.kept)
-    sources = {split: [row for row in kept if row["id"] in ids[split]] for split in plain}
+    # Constraints are about one answer; a row of several turns stays plain.
+    sources = {split: [row for row in kept if row["id"] in ids[split] and not row.get("history")] for split in plain}
     rules = {"seed": params.seed, "families": settings.families}
     asked = []
     for split, rows in sources.items():
@@ -38,11 +39,13 @@ def main(paths, params, scratch):
                 [row for row in passed if row["split"] == split],
                 count=counts[split],
                 max_words=settings.max_words,
+                weights=verify.need(judged),
                 **rules,
             )
             for split in plain
         }
-        io.write_jsonl(paths.judged, judged)
+        contrasts = [row | {"split": split} for split, rows in made.items() for row in verify.contrasts(rows)]
+        io.write_jsonl(paths.judged, [*judged, *contrasts])
         for split, path in (("train", paths.sft_train), ("validation", paths.sft_validation)):
             io.write_jsonl(path, [*plain[split], *map(data.verified_conversation, made[split])])
     found, wanted = len(made["train"]), counts["train"]
@@ -50,9 +53,5 @@ def main(paths, params, scratch):
 
 
 if __name__ == "__main__":
-    run(
-        main,
-        __doc__,
-        reads=["model", "kept", "train", "validation"],
-        writes=["sft_train", "sft_validation", "judged"],
-    )
+    inputs = ["model", "kept", "train", "validation"]
+    run(main, __doc__, reads=inputs, writes=["sft_train", "sft_validation", "judged"])

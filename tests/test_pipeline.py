@@ -142,7 +142,9 @@ def test_nothing_is_lost_on_the_way(project):
         for row in learned[len(plain) :]:
             assert row["source"] in sources
             asked, said = row["prompt"][0]["content"], row["completion"][0]["content"]
-            assert all(constraints.describe(one) in asked and constraints.check(one, said) for one in row["constraints"])
+            assert all(
+                constraints.describe(one) in asked and constraints.check(one, said) for one in row["constraints"]
+            )
     seen = [{row["prompt"][0]["content"] for row in side} for side in (train, validation)]
     assert not seen[0] & seen[1]
     pairs = rows("preference/train.jsonl"), rows("preference/validation.jsonl")

@@ -12,10 +12,11 @@ SCORED = ("max_min", "margin", "mean_minus_2_sigma", "rip")
 MEANS = ("mean_margin", "mean_words_chosen", "mean_words_rejected")
 
 
-def settings(policy: str = "max_min", margin: float = 0.5, reward=0.0, words=0.0, widest=1.0) -> Prefer:
+def settings(policy: str = "max_min", margin: float = 0.5, reward=0.0, words=0.0, widest=1.0, verified=0) -> Prefer:
     """Return settings; the quantiles of rip are off."""
     return Prefer(
         policy=policy,
+        verified_pairs=verified,
         min_margin=margin,
         rip_rejected_reward=reward,
         rip_rejected_words=words,
@@ -271,6 +272,19 @@ def test_each_policy_reads_its_own_source():
     assert names(prefer.pairs(scored, requests, settings("verified"))[0]) == ["judged"]
 
 
+def test_verified_pairs_join_those_of_another_policy():
+    scored = [row(answer("good", 2.0), answer("bad", 0.0), name="scored")]
+    passing = (judged("good", True), judged("bad", False))
+    requests = [row(*passing, name=f"{split} {n}", split=split) for split in ("train", "validation") for n in range(3)]
+    requests.insert(0, row(judged("good", True), name="nothing failed"))
+    kept, counts = prefer.pairs(scored, requests, settings(verified=2))
+    assert [pair["id"] for pair in kept] == ["scored", "train 0", "train 1", *(f"validation {n}" for n in range(3))]
+    assert (counts["in"], counts["kept"], counts["verified"], counts["mean_margin"]) == (1, 1, 5, 2.0)
+    assert prefer.pairs(scored, requests, settings())[1]["verified"] == 0
+    kept, counts = prefer.pairs(scored, requests, settings("verified", verified=2))
+    assert len(kept) == 6 and counts["verified"] == 0  # a policy of its own takes them all
+
+
 @pytest.mark.parametrize("policy", [*SCORED, "verified"])
 def test_pairs_of_every_policy_are_read_by_the_trainer(tokenizer, policy):
     answers = (judged("green garden", True), judged("sun", False))
@@ -297,7 +311,14 @@ def test_counts_add_up_and_order_and_splits_are_kept(policy):
         "rip": prefer.REASONS[:-2],
     }.get(policy, prefer.REASONS[:3])
     assert {reason for reason in prefer.REASONS if counts[f"dropped_{reason}"]} == set(possible)
-    assert set(counts) == {"in", "kept", "dropped", *(f"dropped_{reason}" for reason in prefer.REASONS), *MEANS}
+    assert set(counts) == {
+        "in",
+        "kept",
+        "dropped",
+        "verified",
+        *(f"dropped_{reason}" for reason in prefer.REASONS),
+        *MEANS,
+    }
     assert all(type(value) in (int, float) for value in counts.values())
     splits = {one["id"]: one["split"] for one in rows}
     numbers = [int(pair["id"][1:]) for pair in kept]

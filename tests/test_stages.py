@@ -302,6 +302,9 @@ def test_no_validation_row_gets_from_a_request_into_the_training_rows(monkeypatc
     values = shipped(verify={"requests": 2, "families": ["lowercase", "no_digits"]})
     main_of("verify", monkeypatch)(paths, values, tmp_path / "work")
     judged, learned = read(paths.judged), read(paths.sft_train)
+    assert {row["split"] for row in judged if row["origin"] == "edited"} <= set(SPLITS)
+    assert not any("draft" in row for row in learned)
+    judged = [row for row in judged if row["origin"] == "sampled"]
     assert {(row["split"], row["source"] in (2, 3)) for row in judged} == {("train", False), ("validation", True)}
     assert sum(row["split"] == "validation" for row in judged) == 2
     assert any(answer["passed"] for row in judged if row["split"] == "validation" for answer in row["answers"])
@@ -335,7 +338,7 @@ def test_prefer_writes_the_pairs_of_its_policy_by_split(monkeypatch, tmp_path):
     met, not_met = good | {"met": [True], "passed": True}, bad | {"met": [False], "passed": False}
     scored = [prompt_of(f"scored {split}", split, good, bad) for split in (*SPLITS, "train")]
     judged = [prompt_of(f"judged {split}", split, met, not_met) for split in SPLITS]
-    said, pairs, counts = preferred(monkeypatch, tmp_path, scored, judged)
+    said, pairs, counts = preferred(monkeypatch, tmp_path, scored, judged, verified_pairs=0)
     assert said == "max_min, 3 prompts, 2 train and 1 validation pairs"
     assert {split: [row["id"] for row in rows] for split, rows in pairs.items()} == {
         "train": ["scored train"] * 2,
@@ -345,6 +348,9 @@ def test_prefer_writes_the_pairs_of_its_policy_by_split(monkeypatch, tmp_path):
     said, pairs, counts = preferred(monkeypatch, tmp_path, scored, judged, policy="verified")
     assert said == "verified, 2 prompts, 1 train and 1 validation pairs"
     assert [rows[0]["id"] for rows in pairs.values()] == ["judged train", "judged validation"]
+    said, pairs, counts = preferred(monkeypatch, tmp_path, scored, judged, verified_pairs=5)
+    assert said == "max_min, 3 prompts, 3 train and 2 validation pairs, 2 of them verified"
+    assert [row["id"] for row in pairs["validation"]] == ["scored validation", "judged validation"]
     assert all(type(value) in (int, float) for value in counts.values())
 
 

@@ -165,6 +165,7 @@ class Prefer(Section):
 
     min_margin: Annotated[float, Field(ge=0)]
     policy: Literal["max_min", "margin", "mean_minus_2_sigma", "rip", "verified"]
+    verified_pairs: Annotated[int, Field(ge=0)]
     rip_rejected_reward: Share
     rip_rejected_words: Share
     rip_margin: Share

@@ -10,14 +10,14 @@ mean_minus_2_sigma  the best finished answer against the one whose reward is nea
 rip                 the pairs of max_min without those that tell of a bad prompt: whose rejected answer has a low reward
                     or is short, or whose margin is wide (arXiv 2501.18578)
 verified            an answer that follows its request's constraints against one that does not, as code has checked
-                    (tuner/verify.py); no reward model has a say
+                    (tuner/verify.py); no reward model has a say. `verified_pairs` of them join those of another policy
 
 An answer is {"text", "finish", "reward"}, a judged one {"text", "finish", "met", "passed"}. Never chosen is an answer
 that was cut at the token limit, for DPO would teach its end; no empty answer is in a pair, nor two of the same text.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import fmean, pstdev
 from typing import Any
 
@@ -47,32 +47,28 @@ def pairs(scored: Sequence[dict], judged: Sequence[dict], settings: Prefer) -> t
     Scored rows, or for "verified" the judged requests, have `id`, `split`, `prompt` and `answers`. The counts have the
     same keys for every policy: in = kept + dropped, dropped = the sum of dropped_<reason>; and of the training pairs
     `mean_margin` (units of the reward) and the mean words of chosen and of rejected, whose difference is a bias that
-    DPO learns too. For "verified" the reward is the share of its checks that an answer meets.
+    DPO learns too. For "verified" the reward is the share of its checks that an answer meets. None of this counts the
+    `verified` pairs that join those of another policy: `verified_pairs` to train on, and all there are to validate.
     """
-    kept, reasons = [], Counter()
-    for row in judged if settings.policy == "verified" else scored:
-        found = CHOICES[settings.policy](row["answers"], settings.min_margin)
-        if isinstance(found, str):
-            reasons[found] += 1
-        else:
-            kept.append(_row(row, *found))
+    rows = judged if settings.policy == "verified" else scored
+    kept, reasons = _chosen(rows, settings.policy, settings.min_margin)
     if settings.policy == "rip":
         kept, dropped = rip(kept, settings)
         reasons.update(dropped)
     total = sum(reasons.values())
     counts = {"in": len(kept) + total, "kept": len(kept), "dropped": total}
-    return kept, counts | {f"dropped_{reason}": reasons[reason] for reason in REASONS} | _means(kept)
+    counts |= {f"dropped_{reason}": reasons[reason] for reason in REASONS} | _means(kept)
+    joined: list[dict] = []
+    if settings.policy != "verified" and settings.verified_pairs:
+        checked, _ = _chosen(judged, "verified", 0.0)
+        train, validation = ([row for row in checked if row["split"] == name] for name in ("train", "validation"))
+        joined = [*train[: settings.verified_pairs], *validation]
+    return [*kept, *joined], counts | {"verified": len(joined)}
 
 
 def max_min(answers: Sequence[Answer], min_margin: float) -> Pair | str:
     """Return the pair of the highest and the lowest reward, or why there is none. Ties go to the first answer."""
-    chosen = _best(answers)
-    if chosen is None:
-        return "no_finished_answer"
-    others = _others(answers, chosen)
-    if not others:
-        return "same_text"
-    return _if_wide((chosen, min(others, key=_reward)), min_margin)
+    return _best_against(lambda other: other["reward"], answers, min_margin)
 
 
 def margin(answers: Sequence[Answer], min_margin: float) -> Pair | str:
@@ -92,15 +88,9 @@ def mean_minus_2_sigma(answers: Sequence[Answer], min_margin: float) -> Pair | s
     sigma is that of these answers, not an estimate from them. So of up to five answers none lies below the mark
     (Samuelson's inequality: none is further from the mean than sqrt(n - 1) sigma), and the pair is that of `max_min`.
     """
-    chosen = _best(answers)
-    if chosen is None:
-        return "no_finished_answer"
-    others = _others(answers, chosen)
-    if not others:
-        return "same_text"
     rewards = [answer["reward"] for answer in answers if answer["text"]]
-    mark = fmean(rewards) - 2 * pstdev(rewards)
-    return _if_wide((chosen, min(others, key=lambda answer: abs(answer["reward"] - mark))), min_margin)
+    mark = fmean(rewards) - 2 * pstdev(rewards) if rewards else 0.0
+    return _best_against(lambda other: abs(other["reward"] - mark), answers, min_margin)
 
 
 def verified(answers: Sequence[Answer], min_margin: float) -> Pair | str:
@@ -155,8 +145,28 @@ CHOICES = {
 }
 
 
+def _chosen(rows: Sequence[dict], policy: str, min_margin: float) -> tuple[list[dict], Counter]:
+    kept, reasons = [], Counter()
+    for row in rows:
+        found = CHOICES[policy](row["answers"], min_margin)
+        if isinstance(found, str):
+            reasons[found] += 1
+        else:
+            kept.append(_row(row, *found))
+    return kept, reasons
+
+
 def _finished(answers: Sequence[Answer]) -> list[Answer]:
     return [answer for answer in answers if answer["finish"] == "stop" and answer["text"]]
+
+
+def _best_against(least: Callable[[Answer], float], answers: Sequence[Answer], min_margin: float) -> Pair | str:
+    """Return the best finished answer and, of the others, the one for which `least` is least."""
+    chosen = _best(answers)
+    if chosen is None:
+        return "no_finished_answer"
+    others = _others(answers, chosen)
+    return _if_wide((chosen, min(others, key=least)), min_margin) if others else "same_text"
 
 
 def _best(answers: Sequence[Answer]) -> Answer | None:

@@ -10,7 +10,7 @@ it. (The other rows do only for "back_translated", whose base rates are measured
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from random import Random
 from typing import Any
@@ -74,7 +74,7 @@ def judged(sampled: Sequence[Row]) -> tuple[list[Row], list[Row]]:
 
     An answer of a judged request has `met`, one truth value a constraint, and `passed`: it follows all of them and was
     not cut at the token limit. A row to train on holds the first that passed and has the request's `split`; preference
-    pairs can be built from the requests.
+    pairs can be built from the requests, and from `contrasts`.
     """
     kept, flagged = [], []
     for row in sampled:
@@ -90,8 +90,43 @@ def judged(sampled: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     return kept, flagged
 
 
+def need(flagged: Sequence[Row]) -> dict[str, float]:
+    """Return for each family the share of sampled answers that break its constraint: what there is to learn of it.
+
+    By Laplace's rule of succession, so that a family is never left out because of a few answers.
+    """
+    tried, met = _tallied(flagged)
+    return {family: (tried[family] - met[family] + 1) / (tried[family] + 2) for family in tried}
+
+
+def contrasts(rows: Sequence[Row]) -> list[Row]:
+    """Return edited rows as judged requests: the answer, and the draft that it was before its constraints were met.
+
+    The two say the same, so what sets them apart is the constraint. A draft that meets it all the same has passed too.
+    """
+    found = []
+    for row in rows:
+        if row["origin"] != "edited":
+            continue
+        answers = []
+        for text in (row["response"], row["draft"]):
+            met = [follows(constraint, row["asked"], text) for constraint in row["constraints"]]
+            answers.append({"text": text, "finish": "stop", "met": met, "passed": all(met)})
+        shared = {name: row[name] for name in ("id", "source", "origin", "constraints", "asked")}
+        prompt = [{"role": "user", "content": row["instruction"]}]
+        found.append({**shared, "prompt": prompt, "answers": answers})
+    return found
+
+
 def rows(
-    sources: Sequence[Row], passed: Sequence[Row], *, count: int, seed: int, families: Sequence[str], max_words: int
+    sources: Sequence[Row],
+    passed: Sequence[Row],
+    *,
+    count: int,
+    seed: int,
+    families: Sequence[str],
+    max_words: int,
+    weights: Mapping[str, float],
 ) -> list[Row]:
     """Return up to `count` rows of all three origins: the sampled ones that `passed`, and what is made of `sources`."""
     rules = {"count": 4 * count, "seed": seed, "families": families}  # to choose from, so that many sources have a turn
@@ -100,7 +135,7 @@ def rows(
         "back_translated": back_translated(sources, max_words=max_words, **rules),
         "edited": edited(sources, **rules),
     }
-    return balanced(by_origin, count=count, seed=seed)
+    return balanced(by_origin, count=count, seed=seed, weights=weights)
 
 
 def back_translated(
@@ -148,11 +183,11 @@ def edited(rows: Sequence[Row], *, count: int, seed: int, families: Sequence[str
     return _in_turn(rows, count, seed, families, "edited", made)
 
 
-def balanced(by_origin: dict[str, Sequence[Row]], *, count: int, seed: int) -> list[Row]:
-    """Return up to `count` rows, no prompt twice: always one of the family that has the fewest constraints so far.
+def balanced(by_origin: dict[str, Sequence[Row]], *, count: int, seed: int, weights: Mapping[str, float]) -> list[Row]:
+    """Return up to `count` rows, no prompt twice: always one of the family with the fewest constraints for its weight.
 
-    Within a family the origins come in turn, and so do the source rows: families and origins have shares as equal as
-    the supply allows.
+    A family that has no weight weighs 1. Within a family the origins come in turn, and so do the source rows: shares
+    are as near to the weights, and of origins as equal, as the supply allows.
     """
     left: dict[tuple[str, str], list[Row]] = {}
     for origin, rows in by_origin.items():
@@ -169,7 +204,12 @@ def balanced(by_origin: dict[str, Sequence[Row]], *, count: int, seed: int) -> l
     while len(chosen) < count and any(left.values()):
         family, origin = min(
             (key for key, rows in left.items() if rows),
-            key=lambda key: (of_family[key[0]], ALL.index(key[0]), of_both[key], list(by_origin).index(key[1])),
+            key=lambda key: (
+                of_family[key[0]] / weights.get(key[0], 1.0),
+                ALL.index(key[0]),
+                of_both[key],
+                list(by_origin).index(key[1]),
+            ),
         )
         row = left[family, origin].pop()
         if row["instruction"] not in prompts:
@@ -187,16 +227,11 @@ def report(rows: Sequence[Row], flagged: Sequence[Row]) -> dict[str, Any]:
     `pass_share_all`, the share that follow all of their request's and are finished.
     """
     by_family: dict[str, Counter] = {family: Counter() for family in ALL}
-    tried: Counter = Counter()
-    met: Counter = Counter()
     for row in rows:
         for family in _families(row):
             by_family[family][row["origin"]] += 1
-    answers = [(row, answer) for row in flagged for answer in row["answers"]]
-    for row, answer in answers:
-        for family, right in zip(_families(row), answer["met"], strict=True):
-            tried[family] += 1
-            met[family] += right
+    tried, met = _tallied(flagged)
+    passed = [answer["passed"] for row in flagged if row["origin"] == "sampled" for answer in row["answers"]]
     lengths = [len(words(row["response"])) for row in rows]
     return {
         "rows": len(rows),
@@ -204,7 +239,7 @@ def report(rows: Sequence[Row], flagged: Sequence[Row]) -> dict[str, Any]:
         "origin": dict(Counter(row["origin"] for row in rows)),
         "family": {family: dict(counts) for family, counts in by_family.items() if counts},
         "pass_share": {family: met[family] / tried[family] for family in ALL if tried[family]},
-        "pass_share_all": sum(answer["passed"] for _, answer in answers) / len(answers) if answers else 0.0,
+        "pass_share_all": sum(passed) / len(passed) if passed else 0.0,
     }
 
 
@@ -253,6 +288,17 @@ def _families(row: Row) -> list[str]:
     return [constraint["family"] for constraint in row["constraints"]]
 
 
+def _tallied(flagged: Sequence[Row]) -> tuple[Counter, Counter]:
+    """Return how many answers that the model sampled were asked to follow each family, and how many did."""
+    tried, met = Counter(), Counter()
+    for row in flagged:
+        if row["origin"] == "sampled":
+            for answer in row["answers"]:
+                tried.update(_families(row))
+                met.update(family for family, right in zip(_families(row), answer["met"], strict=True) if right)
+    return tried, met
+
+
 def _combination(family: str, families: Sequence[str], rng: Random) -> list[str]:
     """Return the family and up to two others of the list that go with it, or [] where it is not in the list."""
     if family not in families:
@@ -276,7 +322,8 @@ def _worded(asked: str, added: Sequence[dict], rng: Random) -> str:
 def _row(row: Row, added: list[dict], answer: str, rng: Random) -> Row | None:
     if not added or not consistent(added) or not verified(added, row["instruction"], answer):
         return None
-    return {"constraints": added, "instruction": _worded(row["instruction"], added, rng), "response": answer}
+    asked = row["instruction"]
+    return {"constraints": added, "asked": asked, "instruction": _worded(asked, added, rng), "response": answer}
 
 
 def _edited(row: Row, names: Sequence[str], rng: Random) -> Row | None:
@@ -287,7 +334,7 @@ def _edited(row: Row, names: Sequence[str], rng: Random) -> Row | None:
     text = edits.draft(row["response"], rng, least, "bullets" in names)
     if text is None or edits.is_list(text) and set(SENTENCES) & set(names):
         return None
-    added = []
+    draft, added = text, []
     for name in [name for name in edits.EDITORS if name in names]:
         arguments = edits.suited(name, text, row["instruction"], rng)
         if arguments is None:
@@ -301,7 +348,8 @@ def _edited(row: Row, names: Sequence[str], rng: Random) -> Row | None:
         if not found:
             return None
         added.append({"family": name, "arguments": rng.choice(found)})
-    return _row(row, added, text, rng)
+    made = _row(row, added, text, rng)
+    return made and made | {"draft": draft}
 
 
 def _in_turn(
