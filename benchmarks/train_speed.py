@@ -82,7 +82,7 @@ if __name__ == "__main__":
     # Forward and the gradient of the activations: 4 operations a weight and token; the head on supervised tokens alone.
     config = model.AutoModelForCausalLM.from_pretrained(ROOT / "models" / found.student).config
     head = config.vocab_size * config.hidden_size
-    layers = 134_515_008 - head
+    layers = model.AutoModelForCausalLM.from_config(config).num_parameters() - head
     needed = 4 * (whole * layers + supervised * head) / 1e9
     peak = ceiling()
     print(f"{len(pairs)} rows, {whole} tokens, {supervised} supervised")

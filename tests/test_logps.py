@@ -66,6 +66,7 @@ def test_entropies_are_those_of_the_distributions(loaded, pairs):
 def test_what_rows_share_is_read_once_and_the_last_token_never(loaded, pairs, monkeypatch):
     read = []
     forward = loaded.forward
+    assert logps.may_share(loaded, 100)  # measured once for each model
     monkeypatch.setattr(loaded, "forward", lambda **inputs: read.append(inputs["input_ids"]) or forward(**inputs))
     logps.completion_logps(loaded, pairs, max_tokens=10_000)
     prefixes = {tuple((p + c)[:length]) for p, c in pairs for length in range(1, len(p + c))}

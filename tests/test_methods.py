@@ -54,6 +54,7 @@ def test_a_method_that_only_peft_knows_needs_a_section_and_no_code(tiny, runtime
             "mine.lora_alfa = 8: PEFT's LoraConfig has no such argument; did you mean lora_alpha",
         ),
         (LORA | {"zzz": 8}, "mine.zzz = 8: PEFT's LoraConfig has no such argument; it has .*r, "),
+        (LORA | {"peft_type": "ADALORA"}, "mine.peft_type = 'ADALORA': trains by rules of its own"),
         (LORA | {"target_modules": ["nope"]}, "mine: PEFT: .*nope"),
         (LORA | {"init_lora_weights": "nope"}, "mine: PEFT: .*nope"),
         (LORA | {"layers_to_transform": "x"}, "mine: .*layers_to_transform"),

@@ -320,6 +320,12 @@ def test_a_module_the_model_does_not_have_is_one_line(tiny, runtime, tmp_path):
     assert "\n" not in str(raised.value)
 
 
+def test_what_trl_refuses_is_one_line(tiny, runtime, tmp_path):
+    with pytest.raises(UserError, match="lora: TRL: .*lm_head") as raised:
+        fit("lora", tiny, runtime, tmp_path, settings=LORA.model_copy(update={"target_modules": ["lm_head"]}))
+    assert "\n" not in str(raised.value)
+
+
 def test_cuda_is_refused_where_there_is_none(tiny, runtime, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device")

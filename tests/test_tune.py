@@ -34,16 +34,16 @@ def test_the_best_rate_of_each_method_is_marked_and_a_failed_run_is_left_out(mon
 
 def test_every_experiment_trains_one_method_with_one_rate_and_only_missing_ones_are_queued(monkeypatch):
     commands = []
-    monkeypatch.setattr(tune, "experiment_reference", lambda name: "there" if name == "tune-lora-1e-04" else None)
+    monkeypatch.setattr(tune, "experiment_reference", lambda name: "there" if name == "tune-lora-0p0001" else None)
     monkeypatch.setattr(tune.subprocess, "run", lambda command, **_: commands.append(command))
     tune.run(GRID)
     assert commands[-1] == ["dvc", "exp", "run", "--run-all", "--jobs", "1"]
     assert [command[3:] for command in commands[:-1]] == [
         ["--queue", "--name", name, "-S", change, target]
         for name, change, target in (
-            ("tune-lora-3e-04", "lora.learning_rate=0.0003", "train@lora"),
-            ("tune-ia3-3e-03", "ia3.learning_rate=0.003", "train@ia3"),
-            ("tune-ia3-1e-02", "ia3.learning_rate=0.01", "train@ia3"),
+            ("tune-lora-0p0003", "lora.learning_rate=0.0003", "train@lora"),
+            ("tune-ia3-0p003", "ia3.learning_rate=0.003", "train@ia3"),
+            ("tune-ia3-0p01", "ia3.learning_rate=0.01", "train@ia3"),
         )
     ]
 

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from itertools import combinations
+from statistics import median
 
 import pytest
 

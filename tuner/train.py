@@ -127,27 +127,34 @@ def fit(
         loss_type="nll",
         router_aux_loss_coef=0.0,  # of mixtures of experts: TRL's way to it takes masks of two dimensions alone
     )
-    trainer = RowTrainer(
-        max_tokens=runtime.forward_tokens,
-        model=trained,
-        args=arguments,
-        train_dataset=Dataset.from_list([data.labelled(*pair) for pair in pairs]),
-        processing_class=tokenizer,
-        callbacks=[history],
-    )
-    run(trainer, scratch)
+    try:
+        trainer = RowTrainer(
+            max_tokens=runtime.forward_tokens,
+            model=trained,
+            args=arguments,
+            train_dataset=Dataset.from_list([data.labelled(*pair) for pair in pairs]),
+            processing_class=tokenizer,
+            callbacks=[history],
+        )
+    except ValueError as error:  # an adapter on the output layer, for one
+        raise UserError(f"{method}: TRL: {_first_line(error)}") from None
+    if settings.quantize:  # TRL halves the adapter's weights beside a base of four bits; the optimizer wants them whole
+        for weight in trained.parameters():
+            weight.data = weight.data.float() if weight.requires_grad else weight.data
+    whole = run(trainer, scratch)
     save(trained, destination)
     supervised = round(sum(len(completion) for _, completion in pairs) * schedule.epochs)
     counts = {"rows": len(pairs), "rows_too_long": len(train_rows) - len(pairs), "supervised_tokens": supervised}
     found = record(trained, destination, history, counts, started, device, dtype)
     found["run_info"]["quantize"] = settings.quantize
-    if energy is not None:
-        found["train_info"]["energy_joules"] = round(hardware.energy_joules() - energy)
+    used = None if energy is None else hardware.energy_joules() - energy
+    if whole and used is not None and used > 0:  # the counters start again at 0 after some hours
+        found["train_info"]["energy_joules"] = round(used)
     return history, found
 
 
-def run(trainer, scratch: Path) -> None:
-    """Train to the end, from the last whole checkpoint in `scratch` when there is one."""
+def run(trainer, scratch: Path) -> bool:
+    """Train to the end, from the last whole checkpoint in `scratch` when there is one; return whether there was none."""
     trainer.remove_callback(PrinterCallback)
     whole = {
         int(checkpoint.name.split("-")[1]): checkpoint
@@ -157,6 +164,7 @@ def run(trainer, scratch: Path) -> None:
     # Never from the last step: the trainer would take one more.
     last = whole[max(steps)] if (steps := [step for step in whole if step < trainer.args.max_steps]) else None
     trainer.train(resume_from_checkpoint=str(last) if last else None)
+    return last is None
 
 
 def key(*inputs: object) -> str:
