@@ -1,10 +1,9 @@
 """params.yaml as typed values. No defaults live here: the file states every value that changes a result."""
 
-import difflib
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
@@ -12,6 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tuner.constraints import FAMILIES
 from tuner.errors import UserError
+from tuner.params_errors import COMMIT, MODEL_NAME, SHA256, explain, one_line, shown
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -24,14 +24,7 @@ VIRTUAL = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "CARTRIDGE")
 
 GREEDY = "must be above 0: greedy decoding writes the same text every time"
 
-# What a text has to look like, and how a reader is told so.
-_SHA256, _COMMIT, _MODEL_NAME = r"^[0-9a-f]{64}$", r"^[0-9a-f]{40}$", r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-_PATTERNS = {
-    _SHA256: "a SHA-256: 64 digits, 0-9 and a-f",
-    _COMMIT: "a whole commit: 40 digits, 0-9 and a-f",
-    _MODEL_NAME: "letters, digits, - and _ (no dot: DVC reads models.a.b as b inside a)",
-}
-Sha256 = Annotated[str, Field(pattern=_SHA256)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 
 
 class Section(BaseModel):
@@ -55,7 +48,7 @@ class HubModel(Section):
 
     source: Literal["hub"]
     id: Text
-    revision: Annotated[str, Field(pattern=_COMMIT)]
+    revision: Annotated[str, Field(pattern=COMMIT)]
     license: Text
 
 
@@ -94,7 +87,7 @@ class Generate(Section):
     rows: Annotated[int, Field(ge=2)]
     max_rows: Count
     turns: Count
-    domains: Annotated[dict[Annotated[str, Field(pattern=_MODEL_NAME)], Domain], Field(min_length=1)]
+    domains: Annotated[dict[Annotated[str, Field(pattern=MODEL_NAME)], Domain], Field(min_length=1)]
     engine: Engine
     instruction: Annotated[list[Sampling], Field(min_length=1)]
     response: Sampling
@@ -255,7 +248,7 @@ class Runtime(Section):
 class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     models: dict[
-        Annotated[str, Field(pattern=_MODEL_NAME)],
+        Annotated[str, Field(pattern=MODEL_NAME)],
         Annotated[PypiModel | HubModel | DirectoryModel, Field(discriminator="source")],
     ] = Field(min_length=1)
     generator: str
@@ -269,7 +262,7 @@ class Params(Section):
     candidates: Candidates
     prefer: Prefer
     train: Train
-    adapters: dict[Annotated[str, Field(pattern=_MODEL_NAME)], Method]  # each a section of its own in the file
+    adapters: dict[Annotated[str, Field(pattern=MODEL_NAME)], Method]  # each a section of its own in the file
     dpo: Dpo
     evaluate: Evaluate
     compare: Compare
@@ -301,25 +294,25 @@ def load(path: str | Path) -> Params:
     except MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         why = ", ".join(filter(None, (error.context, error.problem)))
-        raise UserError(f"{path}{line}: not YAML: {_line(why)}") from None
+        raise UserError(f"{path}{line}: not YAML: {one_line(why)}") from None
     except YAMLError as error:
-        raise UserError(f"{path}: not YAML: {_line(str(error))}") from None
+        raise UserError(f"{path}: not YAML: {one_line(str(error))}") from None
     if not isinstance(values, dict):
-        raise UserError(f"{path}: expected sections such as `lora:`, found {_shown(values) if values else 'nothing'}")
+        raise UserError(f"{path}: expected sections such as `lora:`, found {shown(values) if values else 'nothing'}")
     adapters = {
         name: section for name, section in values.items() if isinstance(section, dict) and "peft_type" in section
     }
     named = values.get("methods")
     for name in named if isinstance(named, list) else ():
         if isinstance(name, str) and name in values and name not in adapters:
-            raise UserError(f"{path}: {name} = {_shown(values[name])}: a method is a section with a peft_type")
+            raise UserError(f"{path}: {name} = {shown(values[name])}: a method is a section with a peft_type")
     values = {name: section for name, section in values.items() if name not in adapters} | {"adapters": adapters}
     try:
         params = Params.model_validate(values)
     except ValidationError as error:
-        raise UserError(f"{path}: {_line(_explain(error.errors(), values))}") from None
+        raise UserError(f"{path}: {one_line(explain(error.errors(), values, Params, MODEL_SOURCES))}") from None
     for conflict in _conflicts(params):
-        raise UserError(f"{path}: {_line(conflict)}")
+        raise UserError(f"{path}: {one_line(conflict)}")
     return params
 
 
@@ -327,7 +320,7 @@ def _conflicts(params: Params) -> Iterator[str]:
     """Yield what is wrong with values that are each allowed and impossible together."""
 
     def wrong(key: str, why: str) -> str:
-        return f"{key} = {_shown(attrgetter(key)(params))}: {why}"
+        return f"{key} = {shown(attrgetter(key)(params))}: {why}"
 
     for name in sorted(params.models.keys() & {"reward", "dpo", *params.adapters}):
         yield f"models.{name}: models/{name} is the output of another stage; choose another name"
@@ -374,77 +367,3 @@ def _conflicts(params: Params) -> Iterator[str]:
             yield f"generate.instruction[{number}].temperature = 0.0: {GREEDY}"
     if params.candidates.sampling.temperature == 0:
         yield wrong("candidates.sampling.temperature", GREEDY)
-
-
-# What is allowed, by pydantic's type of error and to go on from "must be", where pydantic's own words will not do.
-_RULES = {
-    "string_too_short": "some text, not an empty one",
-    "string_type": "text; put it in quotes if it looks like a number",
-    "too_short": "of {min_length} or more entries",
-    "union_tag_invalid": "one of {expected_tags}",
-    **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
-    **dict.fromkeys(("dict_type", "model_attributes_type", "model_type"), "a section: lines of `key: value` below it"),
-}
-
-
-def _explain(errors: list[dict], values: dict) -> str:
-    """Return one error in words. A mistyped key comes first: it is also what a missing one was meant to be."""
-    located = [(*_locate(error, values), error) for error in errors]
-    unknown = [one for one in located if one[2]["type"] in ("extra_forbidden", "invalid_key")]
-    key, value, error = (unknown or located)[0]
-    if unknown:
-        known = _known_keys(error["loc"][:-1]) + list(values["adapters"]) * (len(error["loc"]) == 1)
-        close = difflib.get_close_matches(str(error["loc"][-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"allowed here: {', '.join(known)}"
-        return f"{key} = {_shown(value)} is not a known key; {hint}"
-    if error["type"] == "missing":
-        return f"{key} is missing; every value is stated in the file"
-    if error["type"] == "union_tag_not_found":
-        return f"{key} is missing; it must be one of {', '.join(MODEL_SOURCES)}"
-    if error["loc"][-1] == "[key]":
-        return f"{key}: a name must be {_PATTERNS[_MODEL_NAME]}"
-    # Where a value may be of two kinds there is an error for each; an element of the value is nearer the mistake.
-    kinds = [one for one in located if one[0] == key or one[0].startswith(f"{key}[")]
-    key, value, _ = max(kinds, key=lambda one: len(one[0]))
-    rules = dict.fromkeys(_rule(error) for found, _, error in kinds if found == key)
-    return f"{key} = {_shown(value)}: must be {' or '.join(rules)}"
-
-
-def _locate(error: dict, values: dict) -> tuple[str, object]:
-    """Return the dotted key an error is about, and its value. Names of branches of the schema are left out."""
-    at, key = values, ""
-    location = error["loc"] + (("source",) if error["type"].startswith("union_tag") else ())
-    for number, part in enumerate(location, 1):
-        if isinstance(at, dict) and part in at:
-            at, key = at[part], f"{key}.{part}"
-        elif isinstance(at, list) and isinstance(part, int):
-            at, key = at[part], f"{key}[{part}]"
-        elif number == len(location) and error["type"] in ("missing", "union_tag_not_found"):
-            key = f"{key}.{part}"
-    return key.removeprefix(".").removeprefix("adapters."), at
-
-
-def _rule(error: dict) -> str:
-    context = error.get("ctx", {})
-    own = error["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
-    return _PATTERNS.get(context.get("pattern")) or _RULES.get(error["type"], own).format(**context)
-
-
-def _known_keys(location: tuple) -> list[str]:
-    """Return the keys of the section at a location of the schema."""
-    if location[:1] == ("models",):
-        return list(MODEL_SOURCES[location[2]].model_fields)
-    section = Params
-    for part in location:
-        # an entry of a section, or of a list or mapping of sections
-        section = section.model_fields[part].annotation if isinstance(section, type) else get_args(section)[-1]
-    return [name for name in section.model_fields if name != "adapters"]
-
-
-def _shown(value: object) -> str:
-    text = {"True": "true", "False": "false", "None": "null"}.get(repr(value), repr(value))
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

@@ -154,7 +154,7 @@ def fit(
 
 
 def run(trainer, scratch: Path) -> bool:
-    """Train to the end, from the last whole checkpoint in `scratch` when there is one; return whether there was none."""
+    """Train to the end, from the last whole checkpoint in `scratch` if there is one; return whether there was none."""
     trainer.remove_callback(PrinterCallback)
     whole = {
         int(checkpoint.name.split("-")[1]): checkpoint
