@@ -6,6 +6,7 @@ import pytest
 import torch
 from datasets import Dataset
 from test_train import SETTINGS
+from transformers import AutoModelForCausalLM, GPTNeoConfig, Lfm2Config
 from trl import SFTConfig, SFTTrainer
 
 from tuner import data, logps, template, train
@@ -102,6 +103,32 @@ def test_a_model_whose_window_rows_outgrow_reads_them_one_by_one(loaded, pairs, 
     found = logps.one_pass(loaded, pairs)
     assert masks == [False] * len(pairs)
     assert all(torch.allclose(one, other, atol=1e-5) for one, other in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GPTNeoConfig(  # half of its layers put a window of their own over any mask
+            vocab_size=300, hidden_size=32, num_layers=2, num_heads=2, attention_types=[[["global", "local"], 1]]
+        ),
+        Lfm2Config(  # convolutions carry one token into the next place
+            vocab_size=300,
+            hidden_size=32,
+            intermediate_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            layer_types=["conv", "full_attention"],
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_a_model_that_carries_something_past_the_mask_reads_rows_one_by_one(config, pairs):
+    torch.manual_seed(0)
+    leaking = AutoModelForCausalLM.from_config(config).eval()
+    assert not logps.may_share(leaking, 20)
+    for found, pair in zip(logps.completion_logps(leaking, pairs, max_tokens=10_000), pairs, strict=True):
+        assert torch.allclose(found, alone(leaking, *pair), atol=1e-5)
 
 
 @pytest.mark.parametrize("method", list(SETTINGS))
