@@ -6,7 +6,7 @@ import pytest
 import torch
 from datasets import Dataset
 from test_train import SETTINGS
-from transformers import AutoModelForCausalLM, GPTNeoConfig, Lfm2Config
+from transformers import AutoModelForCausalLM, Lfm2Config, MptConfig
 from trl import SFTConfig, SFTTrainer
 
 from tuner import data, logps, template, train
@@ -91,7 +91,7 @@ def test_a_row_without_a_completion_scores_nothing_and_one_without_a_prompt_is_a
         logps.one_pass(loaded, [([], [5, 6])])
 
 
-@pytest.mark.parametrize("name", ["sliding_window", "attention_chunk_size"])
+@pytest.mark.parametrize("name", ["sliding_window", "attention_chunk_size", "window_size"])
 def test_a_model_whose_window_rows_outgrow_reads_them_one_by_one(loaded, pairs, monkeypatch, name):
     wanted = [alone(loaded, *pair) for pair in pairs]
     masks = []
@@ -108,8 +108,8 @@ def test_a_model_whose_window_rows_outgrow_reads_them_one_by_one(loaded, pairs, 
 @pytest.mark.parametrize(
     "config",
     [
-        GPTNeoConfig(  # half of its layers put a window of their own over any mask
-            vocab_size=300, hidden_size=32, num_layers=2, num_heads=2, attention_types=[[["global", "local"], 1]]
+        MptConfig(  # tells how far apart tokens are by their places
+            vocab_size=300, d_model=32, n_layers=2, n_heads=2, initializer_range=0.5
         ),
         Lfm2Config(  # convolutions carry one token into the next place
             vocab_size=300,
@@ -119,6 +119,7 @@ def test_a_model_whose_window_rows_outgrow_reads_them_one_by_one(loaded, pairs, 
             num_attention_heads=2,
             num_key_value_heads=2,
             layer_types=["conv", "full_attention"],
+            initializer_range=0.5,
         ),
     ],
     ids=lambda config: config.model_type,
