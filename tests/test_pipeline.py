@@ -19,7 +19,7 @@ from tuner import base, constraints
 ROOT = Path(__file__).resolve().parent.parent
 DVC = [sys.executable, "-m", "dvc"]
 ROWS = 36  # that pass the filters
-METHODS = ("base", "lora", "prompt_tuning", "dpo")
+METHODS = ("base", "lora", "ia3", "prompt_tuning", "dpo")
 STAGES = [
     "base@tiny",
     "generate",
@@ -31,10 +31,12 @@ STAGES = [
     "score",
     "prefer",
     "train@lora",
+    "train@ia3",
     "train@prompt_tuning",
     "dpo",
     "evaluate_base",
     "evaluate@lora",
+    "evaluate@ia3",
     "evaluate@prompt_tuning",
     "evaluate_dpo",
     "compare",
@@ -67,7 +69,7 @@ def tiny_params(model: Path) -> dict:
     values = yaml.load(ROOT / "params.yaml")
     sampling = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "repetition_penalty": 1.0, "max_new_tokens": 60}
     source = {"source": "directory", "path": str(model), "sha256": base.weights_sha256(model), "license": "mit"}
-    values |= {"models": {"tiny": source}, "generator": "tiny", "student": "tiny", "methods": ["lora", "prompt_tuning"]}
+    values |= {"models": {"tiny": source}, "generator": "tiny", "student": "tiny"}
     garden = {"weight": 1, "system": "You are a helpful garden model"}
     domains = {"any": {"weight": 2, "system": None}, "garden": garden}
     values["generate"] |= {"rows": ROWS, "max_rows": 4000, "domains": domains}
@@ -147,10 +149,14 @@ def test_nothing_is_lost_on_the_way(project):
             )
     seen = [{row["prompt"][0]["content"] for row in side} for side in (train, validation)]
     assert not seen[0] & seen[1]
-    pairs = rows("preference/train.jsonl"), rows("preference/validation.jsonl")
-    for side, prompts in zip(pairs, seen, strict=True):
-        assert side and all(row["prompt"][0]["content"] in prompts for row in side)
-        assert all(row["reward_chosen"] > row["reward_rejected"] for row in side)
+    trained_on = {row["prompt"][0]["content"] for row in rows("sft/train.jsonl")}
+    for split, prompts in zip(("train", "validation"), seen, strict=True):
+        pairs = rows(f"preference/{split}.jsonl")
+        judged = {row["prompt"][0]["content"] for row in rows("verified.jsonl") if row["split"] == split}
+        asked = {row["prompt"][0]["content"] for row in pairs}
+        assert asked & prompts and asked & judged and asked <= prompts | judged
+        assert split == "train" or not asked & trained_on
+        assert all(row["reward_chosen"] > row["reward_rejected"] for row in pairs)
 
 
 def test_the_reports_tell_of_this_data(project):
@@ -232,7 +238,7 @@ def test_one_row_a_method_with_the_same_columns(project):
 
 def test_every_method_is_compared_with_the_base_and_dpo_with_its_start(project):
     comparison = json.loads((project / "metrics/comparison.json").read_text())
-    assert set(comparison) == {"lora", "prompt_tuning", "dpo", "dpo_vs_lora", "suites"}
+    assert set(comparison) == {"lora", "ia3", "prompt_tuning", "dpo", "dpo_vs_lora", "suites"}
     for cell in comparison["dpo"].values():
         assert {"difference", "low", "high", "p_adjusted", "verdict"} <= set(cell)
     names = {file.name for file in (project / "plots/figures").iterdir()}
@@ -245,7 +251,7 @@ def test_every_method_is_compared_with_the_base_and_dpo_with_its_start(project):
 def test_the_curves_of_the_methods_are_in_one_plot(project):
     found = show(project, "plots", "show")["data"]["Training loss of the methods"]
     files = {point["filename"] for plot in found for point in plot["content"]["data"]["values"]}
-    assert files == {"lora.csv", "prompt_tuning.csv"}
+    assert files == {"lora.csv", "ia3.csv", "prompt_tuning.csv"}
     page = run(project, *DVC, "plots", "show").strip().splitlines()[-1]
     assert "Training loss of the methods" in Path(page.removeprefix("file://")).read_text()
 

@@ -181,6 +181,13 @@ def test_an_adapters_samples_do_not_depend_on_padding_or_cache(trained, tiny, to
         assert theirs[: len(ours.ids)] == ours.ids
 
 
+def test_an_adapter_is_saved_as_the_same_bytes_by_every_process(trained):
+    for method, names in (("lora", ["target_modules"]), ("ia3", ["target_modules", "feedforward_modules"])):
+        config = json.loads((trained[method][0] / "adapter_config.json").read_text())
+        for name in names:  # sets, which each process orders in its own way
+            assert config[name] == sorted(config[name]) and len(config[name]) > 0
+
+
 def test_the_same_seed_trains_the_same_adapter(trained, tiny, runtime, tmp_path):
     folder, *_ = trained["lora"]
     fit("lora", tiny, runtime, tmp_path)

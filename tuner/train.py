@@ -218,7 +218,11 @@ def arguments_for(
 
 
 def save(adapted, destination: Path) -> None:
-    """Save the trained adapter and nothing else, as a directory that plain PEFT loads."""
+    """Save the trained adapter and nothing else, as a directory that plain PEFT loads; the same bytes every time."""
+    config = adapted.peft_config["default"]
+    for name, value in vars(config).items():
+        if isinstance(value, set):  # of module names, which a process puts in an order of its own
+            setattr(config, name, sorted(value))
     # Only "default": TRL keeps a frozen copy named "ref" beside it during DPO, and PEFT would save both.
     adapted.save_pretrained(destination, selected_adapters=["default"])
 
