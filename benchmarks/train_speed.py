@@ -80,9 +80,9 @@ if __name__ == "__main__":
     stock, stock_losses = run(SFTTrainer, found, pairs)
     apart = max(abs(one - other) for one, other in zip(our_losses, stock_losses, strict=True))
     # Forward and the gradient of the activations: 4 operations a weight and token; the head on supervised tokens alone.
-    config = model.AutoModelForCausalLM.from_pretrained(ROOT / "models" / found.student).config
-    head = config.vocab_size * config.hidden_size
-    layers = model.AutoModelForCausalLM.from_config(config).num_parameters() - head
+    student = model.load(ROOT / "models" / found.student, device="cpu", dtype="float32")
+    head = student.config.vocab_size * student.config.hidden_size
+    layers = student.num_parameters() - head
     needed = 4 * (whole * layers + supervised * head) / 1e9
     peak = ceiling()
     print(f"{len(pairs)} rows, {whole} tokens, {supervised} supervised")
