@@ -177,6 +177,7 @@ class Schedule(Section):
 
 
 class Train(Schedule):
+    seeds: Count
     max_tokens: Annotated[int, Field(ge=8)]
 
 
