@@ -232,9 +232,8 @@ def record(trained, adapter: Path, history: Curve, counts: dict, started: float,
 
     Parameters are counted three ways: trained, stored in the adapter's file, and read as virtual tokens with each text.
     """
-    trainable, _ = trained.get_nb_trainable_parameters()
+    trainable, total = trained.get_nb_trainable_parameters()
     # Without DPO's frozen copy of the adapter it starts from.
-    total = trained.get_nb_trainable_parameters()[1]
     total -= sum(weight.numel() for name, weight in trained.named_parameters() if ".ref." in f"{name}.")
     losses = [row["loss"] for row in history.training]
     window = losses[-max(1, len(losses) // 10) :]
