@@ -7,11 +7,18 @@ def main(paths, params, scratch):
     from tuner import dpo, io, repeats, train
 
     starts, start_record = repeats.folders(paths.start), io.read_json(paths.start_record)
+    watch = scratch / "tensorboard" / "dpo" if params.runtime.tensorboard else None
     pairs = {"train_rows": io.read_jsonl(paths.train), "validation_rows": io.read_jsonl(paths.validation)}
 
     def fit(seed, **places):
         start = starts[seed - params.seed]
-        own = {"start": start, "start_record": start_record, "settings": params.dpo, "runtime": params.runtime}
+        own = {
+            "start": start,
+            "start_record": start_record,
+            "settings": params.dpo,
+            "runtime": params.runtime,
+            "watch": watch,
+        }
         return dpo.fit(student=paths.model, seed=seed, **own, **pairs, **places)
 
     values = [params.dpo.model_dump(), params.seed, io.sha256(dpo.__file__)]

@@ -24,6 +24,7 @@ def main(paths, params, scratch):
             train_rows=io.read_jsonl(paths.train),
             validation_rows=io.read_jsonl(paths.validation),
             runtime=params.runtime,
+            watch=scratch / "tensorboard" / paths.method if params.runtime.tensorboard else None,
         )
         curve, record = repeats.train(fit, count=schedule.seeds, seed=params.seed, scratch=work, destination=folder)
         record["meta_info"]["sha256"] = {path.name: io.sha256(path) for path in (paths.train, paths.validation)}

@@ -199,12 +199,12 @@ def test_a_curve_of_dpo_has_what_its_analysis_needs(trained_lora, tiny, tokenize
     lengths = [len(answer) for _, answer, _ in data.tokenized_pairs(tokenizer, PAIRS)]
     mean = sum(point["tokens_chosen"] for point in curve.training) / len(curve.training)
     assert mean == pytest.approx(sum(lengths) / len(lengths))
+    first, last = curve.validation[0], curve.validation[-1]
+    assert (first["accuracy"], first["margin"]) == (0.5, 0.0)  # all are ties, which TRL counts as wrong
+    assert last["margin"] > 0 and last["accuracy"] > 0.5
 
 
 def test_dpo_goes_on_from_a_checkpoint_to_the_same_adapter(trained_lora, tiny, runtime, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
     record = {"run_info": {"method": "lora"}, "train_info": {"train_seconds": 1.0}}
     inputs = dpo_inputs(tiny, runtime, tmp_path, trained_lora)
     begin = dpo.Curve.on_step_begin

@@ -243,6 +243,7 @@ class Runtime(Section):
     sample_rows: Count
     forward_tokens: Count
     train_rows: Count
+    tensorboard: bool
     openvino_cache_gigabytes: Count
 
 
