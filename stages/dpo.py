@@ -1,10 +1,25 @@
-"""Train an adapter further on preference pairs, with itself as the reference (DPO)."""
+"""Train an adapter further on preference pairs, with itself as the reference (DPO): one, or one a seed."""
 
 from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import dpo, io, train
+    from tuner import dpo, io, repeats, train
+
+    starts, start_record = repeats.folders(paths.start), io.read_json(paths.start_record)
+    watch = scratch / "tensorboard" / "dpo" if params.runtime.tensorboard else None
+    pairs = {"train_rows": io.read_jsonl(paths.train), "validation_rows": io.read_jsonl(paths.validation)}
+
+    def fit(seed, **places):
+        start = starts[seed - params.seed]
+        own = {
+            "start": start,
+            "start_record": start_record,
+            "settings": params.dpo,
+            "runtime": params.runtime,
+            "watch": watch,
+        }
+        return dpo.fit(student=paths.model, seed=seed, **own, **pairs, **places)
 
     values = [params.dpo.model_dump(), params.seed, io.sha256(dpo.__file__)]
     inputs = [paths.model, paths.start, paths.train, paths.validation]
@@ -12,18 +27,7 @@ def main(paths, params, scratch):
         io.scratch(scratch, "dpo", train.key(*values, *inputs)) as work,
         io.atomic(paths.adapter) as folder,
     ):
-        curve, record = dpo.fit(
-            student=paths.model,
-            start=paths.start,
-            start_record=io.read_json(paths.start_record),
-            settings=params.dpo,
-            train_rows=io.read_jsonl(paths.train),
-            validation_rows=io.read_jsonl(paths.validation),
-            seed=params.seed,
-            runtime=params.runtime,
-            scratch=work,
-            destination=folder,
-        )
+        curve, record = repeats.train(fit, count=len(starts), seed=params.seed, scratch=work, destination=folder)
         record["meta_info"]["sha256"] = {path.name: io.sha256(path) for path in (paths.train, paths.validation)}
         io.write_csv(paths.curve, curve.training)
         io.write_csv(paths.validation_curve, curve.validation)

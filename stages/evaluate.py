@@ -1,15 +1,17 @@
-"""Evaluate the base or one method on the same items, and keep a row for every item."""
+"""Evaluate the base or one method on the same items, and keep a row for every item, with several seeds for each."""
 
 from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import evaluate, io, metrics
+    from functools import partial
+
+    from tuner import evaluate, io, metrics, repeats
 
     record = io.read_json(paths.record) if paths.record else None
-    rows = evaluate.rows(
+    answer = partial(
+        evaluate.rows,
         student=paths.model,
-        adapter=paths.adapter,
         quantize=record and record["run_info"]["quantize"],
         validation_rows=io.read_jsonl(paths.validation),
         pair_rows=io.read_jsonl(paths.pairs),
@@ -18,6 +20,7 @@ def main(paths, params, scratch):
         runtime=params.runtime,
         progress=progress,
     )
+    rows = repeats.rows(answer, paths.adapter)
     base = io.read_jsonl(paths.base) if paths.base else rows
     found = metrics.of_method(rows, base, record)
     io.write_jsonl(paths.items, rows)

@@ -1,10 +1,12 @@
-"""Train one adapter on the filtered data."""
+"""Train one method on the filtered data: an adapter, or one a seed."""
 
 from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import io, train
+    from functools import partial
+
+    from tuner import io, repeats, train
 
     settings, schedule = params.method(paths.method), params.train
     values = [settings.model_dump(exclude_unset=True), schedule.model_dump(), params.seed]
@@ -13,18 +15,18 @@ def main(paths, params, scratch):
         io.scratch(scratch, f"train-{paths.method}", train.key(*values, *inputs)) as work,
         io.atomic(paths.adapter) as folder,
     ):
-        curve, record = train.fit(
+        fit = partial(
+            train.fit,
             student=paths.model,
             method=paths.method,
             settings=settings,
             schedule=schedule,
             train_rows=io.read_jsonl(paths.train),
             validation_rows=io.read_jsonl(paths.validation),
-            seed=params.seed,
             runtime=params.runtime,
-            scratch=work,
-            destination=folder,
+            watch=scratch / "tensorboard" / paths.method if params.runtime.tensorboard else None,
         )
+        curve, record = repeats.train(fit, count=schedule.seeds, seed=params.seed, scratch=work, destination=folder)
         record["meta_info"]["sha256"] = {path.name: io.sha256(path) for path in (paths.train, paths.validation)}
         io.write_csv(paths.curve, curve.training)
         io.write_csv(paths.validation_curve, curve.validation)

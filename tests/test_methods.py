@@ -8,7 +8,8 @@ import torch
 from conftest import as_base_writes_it, make_model
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
-from test_train import PAIRS, ROWS, SETTINGS, dpo_inputs, fit
+from test_train import PAIRS, ROWS, SETTINGS, Killed, dpo_inputs, fit, killed_after, same
+from transformers import MixtralConfig, MixtralForCausalLM
 
 from tuner import data, dpo, logps, model, params, template, train
 from tuner.errors import UserError
@@ -94,6 +95,52 @@ def test_four_bits_are_nearly_the_same_model(wide, tokenizer):
     assert losses[0] == pytest.approx(losses[1], rel=0.2)
 
 
+def test_four_bits_go_on_from_a_checkpoint_to_the_same_adapter(wide, runtime, tmp_path, monkeypatch):
+    settings = SHIPPED["qlora"]
+    fit("qlora", wide, runtime, tmp_path, settings=settings, destination=tmp_path / "unbroken")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(train.Curve, "on_step_begin", killed_after(2))
+        fit("qlora", wide, runtime, tmp_path, settings=settings, scratch=tmp_path / "killed")
+    fit("qlora", wide, runtime, tmp_path, settings=settings, scratch=tmp_path / "killed")
+    assert same(tmp_path / "unbroken", tmp_path / "qlora")
+
+
+@pytest.mark.parametrize("name", ["prompt_tuning", "prefix_tuning", "lora"])
+def test_an_adapter_trains_on_a_model_in_bfloat16(name, tiny, runtime, tmp_path):
+    runtime = runtime.model_copy(update={"dtype": "bfloat16"})
+    settings = SHIPPED[name].model_copy(update={"learning_rate": 1e-2})
+    curve, record = fit(name, tiny, runtime, tmp_path, settings=settings)
+    assert record["meta_info"]["dtype"] == "bfloat16"
+    assert curve.validation[-1]["loss"] < curve.validation[0]["loss"]
+    again = model.load(tiny, device="cpu", dtype="bfloat16", adapter=tmp_path / name)
+    assert math.isfinite(train.mean_nll(again, data.tokenized(model.load_tokenizer(tiny), ROWS), 512))
+
+
+def test_a_mixture_of_experts_trains(tiny, runtime, tmp_path, tokenizer):
+    torch.manual_seed(0)
+    config = MixtralConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, num_local_experts=4, num_experts_per_tok=2, output_router_logits=True,
+        pad_token_id=tokenizer.pad_token_id, initializer_range=0.2,
+    )  # fmt: skip
+    MixtralForCausalLM(config).save_pretrained(tmp_path / "mixture")
+    tokenizer.save_pretrained(tmp_path / "mixture")
+    settings = Method(peft_type="LORA", learning_rate=1e-2, r=4, target_modules=["q_proj", "v_proj"])
+    curve, _ = fit("lora", tmp_path / "mixture", runtime, tmp_path, settings=settings)
+    assert curve.validation[-1]["loss"] < curve.validation[0]["loss"]
+    adapted = model.load(tmp_path / "mixture", device="cpu", dtype="float32", adapter=tmp_path / "lora")
+    loss = train.mean_nll(adapted, data.tokenized(tokenizer, ROWS[:3]), 512)
+    assert loss == pytest.approx(curve.validation[-1]["loss"], rel=1e-4)
+
+
+def test_a_last_validation_loss_that_is_not_finite_stops_the_run(tiny, runtime, tmp_path, monkeypatch):
+    honest, losses = train.mean_nll, iter([1.0, 1.0, math.nan])
+    monkeypatch.setattr(train, "mean_nll", lambda *arguments: next(losses) * honest(*arguments))
+    with pytest.raises(UserError, match="lora: validation loss nan after step 4: lower lora.learning_rate"):
+        fit("lora", tiny, runtime, tmp_path)
+    assert not (tmp_path / "lora").exists()
+
+
 def test_a_merged_lora_says_what_the_unmerged_one_says(tiny, runtime, tmp_path, tokenizer):
     fit("lora", tiny, runtime, tmp_path)
     ids = torch.tensor([template.prompt_ids(tokenizer, ROWS[0]["prompt"])])
@@ -152,12 +199,12 @@ def test_a_curve_of_dpo_has_what_its_analysis_needs(trained_lora, tiny, tokenize
     lengths = [len(answer) for _, answer, _ in data.tokenized_pairs(tokenizer, PAIRS)]
     mean = sum(point["tokens_chosen"] for point in curve.training) / len(curve.training)
     assert mean == pytest.approx(sum(lengths) / len(lengths))
+    first, last = curve.validation[0], curve.validation[-1]
+    assert (first["accuracy"], first["margin"]) == (0.5, 0.0)  # all are ties, which TRL counts as wrong
+    assert last["margin"] > 0 and last["accuracy"] > 0.5
 
 
 def test_dpo_goes_on_from_a_checkpoint_to_the_same_adapter(trained_lora, tiny, runtime, tmp_path, monkeypatch):
-    class Killed(Exception):
-        pass
-
     record = {"run_info": {"method": "lora"}, "train_info": {"train_seconds": 1.0}}
     inputs = dpo_inputs(tiny, runtime, tmp_path, trained_lora)
     begin = dpo.Curve.on_step_begin

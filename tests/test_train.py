@@ -12,6 +12,7 @@ from tuner.errors import UserError
 from tuner.params import Dpo, Method, Train
 
 SCHEDULE = {
+    "seeds": 1,
     "epochs": 2.0,
     "batch_size": 4,
     "warmup_share": 0.1,
@@ -64,16 +65,14 @@ ROWS = [row(number, f"tell a {word}", ANSWERS[number % 5]) for number, word in e
 
 def fit(method, tiny, runtime, tmp_path, **changes):
     changes = {"settings": SETTINGS.get(method), "schedule": Train(**SCHEDULE), **changes}
+    places = {"scratch": tmp_path / f"scratch-{method}", "destination": tmp_path / method}
     return train.fit(
         student=tiny,
         method=method,
         train_rows=ROWS,
         validation_rows=ROWS[:3],
-        seed=0,
         runtime=runtime,
-        scratch=tmp_path / f"scratch-{method}",
-        destination=tmp_path / method,
-        **changes,
+        **{"seed": 0, **places, **changes},
     )
 
 
@@ -317,7 +316,8 @@ PAIRS = [
 
 
 def dpo_inputs(tiny, runtime, tmp_path, start):
-    settings = Dpo(adapter="lora", learning_rate=1e-3, beta=0.1, loss="sigmoid", sft_weight=0.0, **SCHEDULE)
+    schedule = {name: value for name, value in SCHEDULE.items() if name != "seeds"}
+    settings = Dpo(adapter="lora", learning_rate=1e-3, beta=0.1, loss="sigmoid", sft_weight=0.0, **schedule)
     return {
         "student": tiny,
         "start": start,

@@ -1,6 +1,8 @@
 """The training curve: a callback that keeps it, shows progress, and stops a run that has come apart."""
 
+import importlib.util
 import math
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,17 +34,21 @@ class Curve(TrainerCallback):
     """Keeps `training` rows (step, and what COLUMNS names) and `validation` rows (step, and what `evaluate()` returns).
 
     `evaluate` runs before the first step, every `every` steps and after the last; `seconds` leaves it out. All of it
-    goes into every checkpoint, and a run that is resumed goes on with it.
+    goes into every checkpoint, and a run that is resumed goes on with it. With a folder to `watch` all rows go there as
+    well while they come, for TensorBoard; an earlier run's in it are removed.
     """
 
-    def __init__(self, name: str, evaluate: Callable[[], dict], every: int):
-        self.name, self.evaluate, self.every = name, evaluate, every
+    def __init__(self, name: str, evaluate: Callable[[], dict], every: int, watch: Path | None = None):
+        if watch and importlib.util.find_spec("tensorboard") is None:
+            raise UserError("runtime.tensorboard = true needs pip install -r requirements-tensorboard.txt")
+        self.name, self.evaluate, self.every, self.watch, self.writer = name, evaluate, every, watch, None
         self.training: list[dict] = []
         self.validation: list[dict] = []
         self.seconds = 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.name, unit="step")
+        self._open(state.global_step)
         if state.global_step:
             saved = io.read_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / FILE)
             self.training, self.validation, self.seconds = (
@@ -66,6 +72,7 @@ class Curve(TrainerCallback):
         if "loss" not in logs:
             return
         self.training.append({"step": state.global_step, **_shown(logs)})
+        self._show("train", self.training[-1])
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}")
         finite = math.isfinite(logs["loss"]) and math.isfinite(logs["grad_norm"])
         if not finite or logs["loss"] > EXPLODED * self.validation[0]["loss"]:
@@ -84,6 +91,8 @@ class Curve(TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs):
         self._pause(state.global_step)
         self.bar.close()
+        if self.writer:
+            self.writer.close()
 
     def _pause(self, step: int) -> None:
         self.seconds += time.monotonic() - self.started
@@ -98,6 +107,22 @@ class Curve(TrainerCallback):
                 f"{self.name}: validation loss {found['loss']} after step {step}: lower {self.name}.learning_rate"
             )
         self.validation.append({"step": step, **found})
+        self._show("validation", self.validation[-1])
+
+    def _open(self, step: int) -> None:
+        if self.watch is None:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        if step == 0:
+            shutil.rmtree(self.watch, ignore_errors=True)
+        self.writer = SummaryWriter(self.watch, purge_step=step + 1 if step else None, flush_secs=5)
+
+    def _show(self, split: str, row: dict) -> None:
+        if self.writer:
+            for name, value in row.items():
+                if name != "step":
+                    self.writer.add_scalar(f"{name}/{split}", value, row["step"])
 
 
 def _shown(logs: dict) -> dict:

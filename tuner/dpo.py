@@ -54,8 +54,9 @@ def trainer_for(
     seed: int,
     runtime: Runtime,
     scratch: Path,
+    watch: Path | None = None,
 ) -> tuple[PairTrainer, Curve, dict]:
-    """Return (trainer, its curve, counts).
+    """Return (trainer, its curve, counts); `watch` as in train.fit.
 
     TRL copies the adapter it starts from into a frozen one named "ref", which is the reference.
     """
@@ -67,10 +68,13 @@ def trainer_for(
     policy = PeftModel.from_pretrained(model.load(student, device=device, dtype=dtype), start, is_trainable=True)
 
     def evaluate() -> dict:
-        found = trainer.evaluate()
-        return {new: found[f"eval_{old}"] for old, new in COLUMNS.items() if f"eval_{old}" in found}
+        logged = trainer.evaluate()
+        found = {new: logged[f"eval_{old}"] for old, new in COLUMNS.items() if f"eval_{old}" in logged}
+        if found["margin"] == 0:  # before the first step: policy and reference are one, and no pair is preferred
+            found["accuracy"] = 0.5
+        return found
 
-    curve = Curve("dpo", evaluate, settings.evaluate_every)
+    curve = Curve("dpo", evaluate, settings.evaluate_every, watch and watch / str(seed))
     arguments = DPOConfig(
         # All pairs of a step in one batch: TRL's means are over the pairs, or tokens, of a batch.
         **arguments_for(

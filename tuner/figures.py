@@ -127,6 +127,7 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
                     line,
                     color=shade,
                     linewidth=1.6,
+                    label=key.removeprefix("logps_"),
                     marker="_" if len(steps) == 1 else "",
                     markersize=18,
                 )
@@ -141,22 +142,16 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
                     markeredgecolor=BLACK,
                     zorder=4,
                 )
-                end = max(((x[-1], y[-1]) for x, y in ((steps, values), (points, checks)) if len(x)), default=None)
-                if len(group) > 1 and end:
-                    panel.annotate(
-                        key.removeprefix("logps_"),
-                        end,
-                        xytext=(7, -10 if rejected else 6),
-                        textcoords="offset points",
-                        annotation_clip=False,
-                    )
             panel.set_title(title)
             steps_axis(panel)
             panel.margins(y=0.15)
-        reference(panels[0], LN2, "ln 2: no preference")
+        reference(panels[0], LN2, "ln 2")
         reference(panels[1], 0.5, "chance")
         reference(panels[2], 0.0, "")
-        left, right = panels[3].get_xlim()  # shared; the room on the right is for names of lines and levels
+        low, high = panels[3].get_ylim()
+        panels[3].set_ylim(low - 0.2 * (high - low), high)  # room for the names of the lines
+        panels[3].legend(loc="lower left", ncols=2, frameon=False)
+        left, right = panels[3].get_xlim()  # shared; the room on the right is for names of levels
         panels[3].set_xlim(left, right + 0.18 * (right - left))
         for panel in panels[2:]:
             panel.set_xlabel("optimizer steps")

@@ -19,7 +19,7 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
     `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
     validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
     half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include
-    those of the adapter it started from.
+    those of the adapter it started from. With several seeds all are means over them.
     """
     shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
     for axis in AGENT_AXES:
@@ -41,8 +41,8 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
 def preference_gains(rows: list[dict], base: list[dict]) -> list[float]:
     """Return for each validation pair how many nats chosen over rejected gained against the base."""
 
-    def margins(found: list[dict]) -> dict:
-        return {row["id"]: row["logp_chosen"] - row["logp_rejected"] for row in found if row["suite"] == "preference"}
+    def margins(found: list[dict]) -> list[tuple[str, float]]:
+        return [(row["id"], row["logp_chosen"] - row["logp_rejected"]) for row in found if row["suite"] == "preference"]
 
-    mine, its = margins(rows), margins(base)
-    return [mine[name] - its[name] for name in mine]
+    its = dict(margins(base))
+    return [margin - its[name] for name, margin in margins(rows)]

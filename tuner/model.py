@@ -42,6 +42,11 @@ def load(
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=getattr(torch, dtype), quantization_config=bits, device_map=device
         )
+        # On some CPUs the first evaluation would pack the weights anew, with coarser scales: training would go on with
+        # others than it began with, and a resumed run, which has not evaluated yet, with others than an unbroken one.
+        for layer in model.modules():
+            if hasattr(layer, "support_avx512bf16_for_cpu"):
+                layer.support_avx512bf16_for_cpu = False
     # `generate` fills whatever a configuration leaves open from the checkpoint's own: a repetition penalty, for one.
     model.generation_config = GenerationConfig()
     if adapter is not None:

@@ -177,6 +177,7 @@ class Schedule(Section):
 
 
 class Train(Schedule):
+    seeds: Count
     max_tokens: Annotated[int, Field(ge=8)]
 
 
@@ -242,6 +243,7 @@ class Runtime(Section):
     sample_rows: Count
     forward_tokens: Count
     train_rows: Count
+    tensorboard: bool
     openvino_cache_gigabytes: Count
 
 

@@ -21,10 +21,12 @@ _BIDIRECTIONAL = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 def page(language: str, items: Mapping[str, list[dict]], seed: int) -> str:
     """Return the page from each method's rows of ``evaluate.rows``; every method answered the same items.
 
+    Of several seeds the first one answers.
+
     Raises ValueError for a suite without items, an item that a method lacks, or one with another prompt.
     """
     words = PHRASES[language]
-    rows = {method: {row["id"]: row for row in found} for method, found in items.items()}
+    rows = {method: {row["id"]: row for row in found if not row.get("seed")} for method, found in items.items()}
     base = next(iter(rows.values()))
     shown = [name for suite in SUITES for name in chosen(list(base.values()), suite, seed)]
     for method, found in rows.items():

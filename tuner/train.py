@@ -98,10 +98,12 @@ def fit(
     runtime: Runtime,
     scratch: Path,
     destination: Path,
+    watch: Path | None = None,
 ) -> tuple[Curve, dict]:
     """Train one adapter on prompt / completion rows, save it to `destination`, return (curve, record).
 
-    Checkpoints go to `scratch`, and a run that finds one there goes on from it.
+    Checkpoints go to `scratch`, and a run that finds one there goes on from it. The curve goes to `watch`, if that is
+    given, as it grows: TensorBoard's files, in a folder named after the seed.
 
     The loss is the mean over the completion tokens of a step, end of turn included. `runtime.train_rows`
     are read at once and the others of a step accumulated: the mean is over the step's tokens either way.
@@ -119,7 +121,7 @@ def fit(
     def evaluate() -> dict:
         return {"loss": mean_nll(trained, validation, runtime.forward_tokens)}
 
-    history = Curve(method, evaluate, schedule.evaluate_every)
+    history = Curve(method, evaluate, schedule.evaluate_every, watch and watch / str(seed))
     arguments = SFTConfig(
         **arguments_for(schedule, settings.learning_rate, len(pairs), seed, device, runtime, scratch),
         max_length=None,
@@ -232,9 +234,8 @@ def record(trained, adapter: Path, history: Curve, counts: dict, started: float,
 
     Parameters are counted three ways: trained, stored in the adapter's file, and read as virtual tokens with each text.
     """
-    trainable, _ = trained.get_nb_trainable_parameters()
+    trainable, total = trained.get_nb_trainable_parameters()
     # Without DPO's frozen copy of the adapter it starts from.
-    total = trained.get_nb_trainable_parameters()[1]
     total -= sum(weight.numel() for name, weight in trained.named_parameters() if ".ref." in f"{name}.")
     losses = [row["loss"] for row in history.training]
     window = losses[-max(1, len(losses) // 10) :]
