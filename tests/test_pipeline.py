@@ -22,6 +22,7 @@ ROWS = 36  # that pass the filters
 METHODS = ("base", "lora", "ia3", "prompt_tuning", "dpo")
 STAGES = [
     "base@tiny",
+    "tasks",
     "generate",
     "filter",
     "verify",
