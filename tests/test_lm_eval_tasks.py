@@ -55,7 +55,7 @@ def theirs(student, adapter, folder):
     from lm_eval import simple_evaluate
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager(include_path=str(ROOT / "tasks"), metadata={"items": str(folder)})
+    manager = TaskManager(include_path=str(ROOT / "tasks"), include_defaults=False, metadata={"items": str(folder)})
     arguments = {"pretrained": str(student), "peft": str(adapter), "dtype": "float32", "add_bos_token": None}
     return simple_evaluate(
         "hf",
@@ -142,7 +142,7 @@ def test_conversations_without_a_chat_template_are_refused(student, folder):
     from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager(include_path=str(ROOT / "tasks"), metadata={"items": str(folder)})
+    manager = TaskManager(include_path=str(ROOT / "tasks"), include_defaults=False, metadata={"items": str(folder)})
     loaded = HFLM(pretrained=model.load(student, device="cpu", dtype="float32"), tokenizer=str(student))
     with pytest.raises(ValueError, match="tuner_agent is asked under the chat template: add --apply_chat_template"):
         simple_evaluate(loaded, tasks=["tuner_agent"], task_manager=manager)

@@ -35,6 +35,7 @@ def rows(
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device=device, dtype=dtype, adapter=adapter, quantize=quantize)
+    model.check_tokenizer(loaded, tokenizer, student)
     engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
 
     def scored(pairs, name):
@@ -44,8 +45,8 @@ def rows(
     return [
         *_loss(tokenizer, validation_rows, scored),
         *_preference(tokenizer, pair_rows, scored),
-        *_knowledge(tokenizer, tasks["knowledge"], scored),
-        *_generated(tokenizer, tasks["instruction_following"] + tasks["agent"], engine, progress),
+        *knowledge_rows(tokenizer, tasks["knowledge"], scored),
+        *written_rows(tokenizer, tasks["instruction_following"] + tasks["agent"], engine, progress),
         *harness.rows(public, loaded, tokenizer, runtime.forward_tokens),
     ]
 
@@ -74,7 +75,7 @@ def _preference(tokenizer, pair_rows, scored) -> list[dict]:
     ]
 
 
-def _knowledge(tokenizer, items, scored) -> list[dict]:
+def knowledge_rows(tokenizer, items, scored) -> list[dict]:
     """Score each choice by its log-likelihood a character after the bare question (lm-evaluation-harness's acc_norm).
 
     A character, not in all: the sum favours short choices.
@@ -108,7 +109,7 @@ def _knowledge(tokenizer, items, scored) -> list[dict]:
     return rows
 
 
-def _generated(tokenizer, items, engine, progress) -> list[dict]:
+def written_rows(tokenizer, items, engine, progress) -> list[dict]:
     """Answer greedily and check. Feedback items that went wrong get the checker's message and a second turn."""
 
     def reply(asked: list[dict], name: str) -> list[str]:

@@ -8,6 +8,7 @@ import importlib.util
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from tuner.errors import UserError
@@ -17,8 +18,8 @@ TOKENS_OF_A_CHOICE = 128  # a question with one of its choices; runtime.forward_
 INSTALL = "pip install -r requirements-lm-eval.txt"
 
 
-def load(names: Sequence[str], taken: Sequence[str]) -> dict[str, list]:
-    """Return lm-evaluation-harness's own tasks or groups for each name, their data loaded.
+def load(names: Sequence[str], taken: Sequence[str]) -> dict[str, dict]:
+    """Return for each name what lm-evaluation-harness loads for it, {"tasks": ..., "groups": ...}, with its data.
 
     `names` are tasks, groups, tags, or paths of YAML files; none may be called as one of `taken`. UserError where the
     harness is not installed, does not know a name, cannot get its data, or where a task runs code that a model wrote.
@@ -32,7 +33,8 @@ def load(names: Sequence[str], taken: Sequence[str]) -> dict[str, list]:
         logging.getLogger(name).setLevel(logging.ERROR)
     from lm_eval.tasks import TaskManager
 
-    manager = TaskManager()
+    # Its own tasks are thousands of files, whose names take a while to read.
+    manager = TaskManager(include_defaults=not all(Path(name).is_file() for name in names))
     found = {}
     for name in names:
         try:
@@ -47,14 +49,14 @@ def load(names: Sequence[str], taken: Sequence[str]) -> dict[str, list]:
             raise UserError(f"evaluate.lm_eval_tasks: the data of {name} cannot be had from the hub: {why}") from None
         if any(getattr(task, "UNSAFE_CODE", False) for task in loaded["tasks"].values()):
             raise UserError(f"evaluate.lm_eval_tasks: {name} runs code that the model writes; leave it out")
-        found[name] = [loaded["groups"][name]] if name in loaded["groups"] else list(loaded["tasks"].values())
+        found[name] = loaded
         for called in loaded["tasks"].keys() | loaded["groups"].keys():
             if called in taken:
                 raise UserError(f"evaluate.lm_eval_tasks: {name}: a metric of this project is called {called!r}")
     return found
 
 
-def rows(loaded: Mapping[str, list], model, tokenizer, forward_tokens: int) -> list[dict[str, Any]]:
+def rows(loaded: Mapping[str, dict], model, tokenizer, forward_tokens: int) -> list[dict[str, Any]]:
     """Return the rows of what `load` returned, for a model with or without an adapter.
 
     For each task or group one of suite SUITE: `axis` (its name), `metric` and `filter` (acc_norm where the task has it,
@@ -64,29 +66,31 @@ def rows(loaded: Mapping[str, list], model, tokenizer, forward_tokens: int) -> l
     """
     if not loaded:
         return []
-    from lm_eval import simple_evaluate
+    from lm_eval import evaluate
+    from lm_eval.defaults import DEFAULT_OTHER_SEED
     from lm_eval.models.huggingface import HFLM
+    from transformers import set_seed
 
     # Virtual tokens go before the text of one row; in a padded batch PEFT's `generate` puts them before the padding.
     learns_a_prompt = getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False)
     batch = 1 if learns_a_prompt else max(1, forward_tokens // TOKENS_OF_A_CHOICE)
     harness = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=batch)
     made = []
-    for tasks in loaded.values():
-        writes = any(leaf.OUTPUT_TYPE == "generate_until" for task in tasks for leaf in _leaves(task))
-        found = simple_evaluate(harness, tasks=tasks, apply_chat_template=writes, bootstrap_iters=0)
-        made += [row for task in tasks for row in _of_task(found, task)]
+    for entry in loaded.values():
+        set_seed(DEFAULT_OTHER_SEED)
+        for task in entry["tasks"].values():
+            task.set_fewshot_seed(DEFAULT_OTHER_SEED)  # the examples that its command line shows
+        writes = any(task.OUTPUT_TYPE == "generate_until" for task in entry["tasks"].values())
+        found = evaluate(harness, entry, bootstrap_iters=0, apply_chat_template=writes, fewshot_as_multiturn=writes)
+        leaves = list(entry["tasks"])
+        group = next(iter(entry["groups"]), None)  # those inside it come after it
+        whole = {group: leaves} if group else {leaf: [leaf] for leaf in leaves}
+        made += [row for called, parts in whole.items() for row in _of_task(found, called, parts)]
     return made
 
 
-def _leaves(task) -> list:
-    """Return the tasks of a group, or the one task that this is."""
-    return task.get_all_tasks() if hasattr(task, "get_all_tasks") else [task]
-
-
-def _of_task(found: Mapping[str, Any], task) -> list[dict[str, Any]]:
-    leaves = [leaf.task_name for leaf in _leaves(task)]
-    name = task.name if hasattr(task, "get_all_tasks") else task.task_name
+def _of_task(found: Mapping[str, Any], name: str, leaves: list[str]) -> list[dict[str, Any]]:
+    """Return the rows of a task, or of a group of tasks, from the harness's results."""
     scores = {
         key: value
         for key, value in found["results"][name].items()
@@ -104,7 +108,7 @@ def _of_task(found: Mapping[str, Any], task) -> list[dict[str, Any]]:
         "filter": kind,
         "value": scores[key],
         "higher_is_better": found["higher_is_better"].get(name, {}).get(metric),
-        "shots": found["n-shot"].get(leaves[0]),
+        "shots": found["n-shot"].get(leaves[0]) or 0,
         "version": f"{found['versions'].get(name)}, lm_eval {version('lm_eval')}",
     }
     samples = [
