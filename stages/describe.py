@@ -4,14 +4,15 @@ from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import attrition, data_figures, decontaminate, describe, filters, io, model, template
+    from tuner import attrition, data_figures, decontaminate, describe, filters, io, items, model, template
 
     rows, kept, dropped = (io.read_jsonl(getattr(paths, name)) for name in ("raw", "kept", "dropped"))
     files = {"train": paths.train, "validation": paths.validation}
     sft = {split: io.read_jsonl(path) for split, path in files.items()}
     generator = io.read_json(paths.model / "source.json")
     special = template.special_tokens(model.load_tokenizer(paths.model))
-    memory = filters.begin(params.filter, special, decontaminate.evaluation_index(params.evaluate, params.seed))
+    asked = items.read(paths.tasks)
+    memory = filters.begin(params.filter, special, decontaminate.evaluation_index(asked))
     found = describe.attrition_of(rows, dropped, memory)
     diverse = describe.diversity_of(rows, kept, params.seed)
     verified = describe.verified_of(sft["train"], io.read_jsonl(paths.judged))
@@ -20,6 +21,7 @@ def main(paths, params, scratch):
         engine=rows[0]["engine"],
         params=params,
         counts=io.read_json(paths.filter),
+        asked={suite: len(rows) for suite, rows in asked.items()},
         sft=sft,
         kept=kept,
         found=found,
@@ -44,6 +46,6 @@ if __name__ == "__main__":
     run(
         main,
         __doc__,
-        reads=["model", "raw", "kept", "dropped", "filter", "judged", "train", "validation"],
+        reads=["model", "tasks", "raw", "kept", "dropped", "filter", "judged", "train", "validation"],
         writes=["verified", "attrition", "attrition_csv", "diversity", "card", "croissant", "figures"],
     )

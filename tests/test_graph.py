@@ -20,6 +20,7 @@ PARAMS = YAML(typ="safe").load(ROOT / "params.yaml")
 
 NAMES = {
     "base@smollm2-135m",
+    "tasks",
     "generate",
     "filter",
     "verify",
@@ -199,9 +200,9 @@ def test_a_changed_prompt_for_answers_repeats_the_candidates():
     assert sections == {"generate.response_system"}  # and no other key of generate does
 
 
-def test_every_stage_but_the_last_of_each_branch_is_needed_and_all_start_from_a_base_model():
+def test_every_stage_but_the_last_of_each_branch_is_needed_and_all_but_the_items_start_from_a_base_model():
     base = STAGES["base@smollm2-135m"]
-    assert downstream(GRAPH, {base}) == NAMES
+    assert downstream(GRAPH, {base}) == NAMES - {"tasks"}
     assert {stage.name for stage in STAGES.values() if not GRAPH.in_degree(stage)} == {"compare", "select"}
 
 
@@ -237,6 +238,16 @@ def test_no_stage_names_a_model_or_a_method():
     for name in (*PARAMS["models"], *PARAMS["methods"]):
         assert f"/{name}" not in text
         assert f"'{name}'" not in text
+
+
+def test_items_are_made_once_and_read_by_the_decontamination_and_every_evaluation():
+    needing = {stage.name for stage in GRAPH.predecessors(STAGES["tasks"])}
+    evaluations = {name for name in NAMES if name.split("@")[0].startswith("evaluate")}
+    assert needing == {"generate", "filter", "describe"} | evaluations
+    for name in needing:
+        assert not deps(STAGES[name]) & {"tuner/tasks.py", "tuner/instruction_following.py", "tuner/knowledge.py"}
+    for name in needing - evaluations:
+        assert "tuner/agent.py" not in deps(STAGES[name])
 
 
 def test_a_second_model_is_fetched_and_only_the_student_changes(project):

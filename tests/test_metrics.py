@@ -140,3 +140,12 @@ def test_a_missing_suite_is_an_error_and_not_a_zero(suite):
 def test_a_missing_axis_is_an_error_and_not_a_zero(axis):
     with pytest.raises(ValueError):
         metrics.of_method(without("agent", axis), rows(), None)
+
+
+def test_a_public_benchmark_comes_last_and_changes_nothing_else():
+    score = {"id": "lm_eval-arc_easy", "suite": "lm_eval", "axis": "arc_easy", "metric": "acc_norm", "value": 0.43219}
+    plain = metrics.of_method(rows(), rows(), None)
+    found = metrics.of_method([*rows(), right("arc_easy", True), score], rows(), None)
+    assert list(plain) == list(metrics.NAMES)
+    assert list(found) == [*metrics.NAMES, "arc_easy"]
+    assert found == plain | {"arc_easy": 0.4322}

@@ -22,6 +22,7 @@ ROWS = 36  # that pass the filters
 METHODS = ("base", "lora", "ia3", "prompt_tuning", "dpo")
 STAGES = [
     "base@tiny",
+    "tasks",
     "generate",
     "filter",
     "verify",
@@ -181,7 +182,8 @@ def test_the_reports_tell_of_this_data(project):
 def test_a_killed_generation_goes_on_to_the_same_bytes(project, tmp_path):
     """SIGKILL at random points; DVC removes the output before it starts the stage again, and so does this."""
     shutil.rmtree(project / ".work/generate")
-    command = [sys.executable, "stages/generate.py", "--model", "models/tiny", "--raw", tmp_path / "raw.jsonl"]
+    command = [sys.executable, "stages/generate.py", "--model", "models/tiny", "--tasks", "data/tasks"]
+    command += ["--raw", tmp_path / "raw.jsonl"]
     chances, killed = random.Random(0), 0
     while not (tmp_path / "raw.jsonl").exists():
         process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE)

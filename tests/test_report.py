@@ -264,3 +264,14 @@ def test_a_missing_input_is_refused(spoil, message):
     spoil(found)
     with pytest.raises(ValueError, match=message):
         report.page(settings(), **found)
+
+
+@LANGUAGES
+def test_a_public_benchmark_has_its_own_name(language):
+    given = inputs(0.3)
+    for cells in given["comparison"].values():
+        cells["arc_easy"] = copy.deepcopy(cells["knowledge"])
+    page = report.page(settings(language), **given)
+    n = given["comparison"]["suites"]["arc_easy"]["n"]
+    assert PHRASES[language]["about_benchmark"].format(metric="**`arc_easy`**", n=n) in page
+    assert "| `arc_easy`<br>(" in page and "`arc_easy`" in page.split("\n## ")[0]

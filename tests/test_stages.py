@@ -167,7 +167,7 @@ def test_each_single_missing_input_is_named(in_process, tmp_path, capsys, script
 
 
 def test_a_stage_that_succeeds_prints_one_line_with_its_seconds(in_process, tmp_path, capsys):
-    for name in ("model", "validation", "pairs", "adapter", "record", "base"):
+    for name in ("model", "tasks", "validation", "pairs", "adapter", "record", "base"):
         (tmp_path / "no" / name).mkdir(parents=True)
     seen = []
     in_process("evaluate", lambda paths, params, scratch: seen.append((paths, params, scratch)) or "12 items")

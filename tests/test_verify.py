@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from tuner import compatibility, constraints, edits, instruction_following, verify
+from tuner import compatibility, constraints, edits, following, verify
 from tuner.errors import UserError
 from tuner.replies import words
 
@@ -84,7 +84,7 @@ def test_every_row_follows_its_constraints(origin, seed):
         assert source["instruction"] in row["instruction"]
         for one in row["constraints"]:
             assert constraints.describe(one) in row["instruction"]
-            assert instruction_following.follows(one, source["instruction"], row["response"])
+            assert following.follows(one, source["instruction"], row["response"])
         if origin == "back_translated":
             assert row["response"] == source["response"]
         else:

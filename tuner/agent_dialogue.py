@@ -5,8 +5,9 @@ from random import Random
 from typing import Any
 
 from tuner import constraints
-from tuner.instruction_following import FORMS, TOPICS, follows, request
+from tuner.following import follows
 from tuner.replies import answer_part, first_json, number, one_of, only_repeats, words
+from tuner.request_forms import FORMS, TOPICS, request
 
 Messages = list[dict[str, str]]
 Verdict = dict[str, bool]

@@ -86,10 +86,28 @@ def _columns(pairs: Sequence[tuple[dict, dict]], metric: str) -> tuple[np.ndarra
     return correct[:, 0].astype(np.float64), correct[:, 1].astype(np.float64), None
 
 
+def _measured(results: Mapping[str, dict]) -> list[str]:
+    """METRICS that have items, and after them the public benchmarks that have a verdict on each item."""
+    suites = dict.fromkeys(row["suite"] for method in results for row in results[method]["items"] if "correct" in row)
+    named = (*METRICS, *(suite for suite in suites if suite not in METRICS))
+    return [metric for metric in named if any(_items(results, method, metric) for method in results)]
+
+
+def compared(comparison: Mapping[str, Any]) -> list[str]:
+    """The metrics that were compared: METRICS in their order, then public benchmarks."""
+    found = comparison["suites"]
+    return [*(metric for metric in METRICS if metric in found), *(metric for metric in found if metric not in METRICS)]
+
+
+def title(metric: str) -> str:
+    """What a table calls a metric; a public benchmark has its own name."""
+    return TITLES.get(metric, metric)
+
+
 def _check_metrics(results: Mapping[str, dict]) -> None:
     """A metrics file that disagrees with the items beside it comes from another run: refuse both."""
     for method in results:
-        for metric in METRICS:
+        for metric in _measured(results):
             stated, rows = results[method].get("metrics", {}).get(metric), _items(results, method, metric)
             if rows and stated is not None and abs(float(stated) - _value(rows, metric)) > TOLERANCE:
                 raise ValueError(
@@ -110,6 +128,8 @@ def compare(
     items and ``verdict``. Loss: bootstrap over items weighted by tokens. Accuracies: exact McNemar p and
     Tango's interval.
 
+    A metric is ``eval_loss``, a suite of ours, or a public benchmark with a verdict on each item, under its own name.
+
     ``facts`` per metric: ``n``, ``floor`` (value of base), ``discordance`` (mean share of items on which a
     method and base disagree; None for the loss), ``minimum_detectable_effect`` of one test at ``alpha`` with
     power 0.8 and ``minimum_detectable_effect_adjusted`` at alpha / tests, the strictest step of Holm, with
@@ -128,7 +148,7 @@ def compare(
     if len({key for key, _, _ in contrasts}) < len(contrasts):
         raise ValueError(f"two comparisons have the same name: {[key for key, _, _ in contrasts]}")
     _check_metrics(results)
-    metrics = [metric for metric in METRICS if any(_items(results, method, metric) for method in results)]
+    metrics = _measured(results)
     tests = len(contrasts) * len(metrics)
     resamples = max(resamples, math.ceil(20 * tests / alpha))
     table: dict[str, Any] = {}
@@ -203,13 +223,14 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
     of ``pairs`` if there is one. Parameters are counts; the rest is in the unit that the column names.
     """
     alpha = next((facts["alpha"] for facts in comparison["suites"].values()), 0.05)
-    items = {method: {metric: _items(results, method, metric) for metric in METRICS} for method in results}
+    metrics = [*METRICS, *(metric for metric in compared(comparison) if metric not in METRICS)]
+    items = {method: {metric: _items(results, method, metric) for metric in metrics} for method in results}
     axes = list(dict.fromkeys(row["axis"] for method in results for row in items[method]["agent"].values()))
     table = []
     for method, result in results.items():
         loss = items[method]["eval_loss"]
         row: dict[str, Any] = {"method": method, "eval_loss": _value(loss, "eval_loss") if loss else ""}
-        groups = {metric: list(items[method][metric].values()) for metric in ACCURACIES}
+        groups = {metric: list(items[method][metric].values()) for metric in metrics[1:]}
         groups |= {
             f"agent_{axis}": [one for one in items[method]["agent"].values() if one["axis"] == axis] for axis in axes
         }
@@ -232,9 +253,9 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
             None,
         )
         cells, starts = comparison.get(method, {}), comparison.get(pair, {})
-        row |= {f"{metric}_verdict": cells.get(metric, {}).get("verdict", "") for metric in METRICS}
+        row |= {f"{metric}_verdict": cells.get(metric, {}).get("verdict", "") for metric in metrics}
         row["start"] = next((cell["reference"] for cell in starts.values()), "")
-        row |= {f"{metric}_verdict_vs_start": starts.get(metric, {}).get("verdict", "") for metric in METRICS}
+        row |= {f"{metric}_verdict_vs_start": starts.get(metric, {}).get("verdict", "") for metric in metrics}
         table.append(row)
     return table
 
@@ -273,19 +294,19 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
     Under each value stands its difference to base with the interval and the verdict; rows of ``pairs`` hold
     only the difference to their start. Two sentences below the table say how to read it.
     """
-    columns = [metric for metric in METRICS if metric in comparison["suites"]]
-    percent = {metric: "" if metric == "eval_loss" else " %" for metric in columns}
-    arrow = {metric: "lower" if metric == "eval_loss" else "higher" for metric in columns}
+    shown = compared(comparison)
+    percent = {metric: "" if metric == "eval_loss" else " %" for metric in shown}
+    arrow = {metric: "lower" if metric == "eval_loss" else "higher" for metric in shown}
     head = [
         "method",
-        *(f"{TITLES[metric]} ({arrow[metric]} is better)" for metric in columns),
+        *(f"{title(metric)} ({arrow[metric]} is better)" for metric in shown),
         "trainable parameters",
         "training time",
     ]
     lines = ["| " + " | ".join(head) + " |", "|:--" + "|--:" * (len(head) - 1) + "|"]
     for method in sorted(metrics, key=lambda name: name != BASE):
         cells = [method]
-        for metric in columns:
+        for metric in shown:
             cell = comparison.get(method, {}).get(metric)
             value = comparison["suites"][metric]["floor"] if cell is None else cell["value"]
             if cell is None and method != BASE:
@@ -305,20 +326,20 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
             continue
         start = next(iter(comparison[key].values()))["reference"]
         name = f"{key.removesuffix(f'_vs_{start}')} against {start}"
-        cells = [name, *(_change(metric, comparison[key][metric]) for metric in columns), "", ""]
+        cells = [name, *(_change(metric, comparison[key][metric]) for metric in shown), "", ""]
         lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *_reading(comparison, columns)]) + "\n"
+    return "\n".join([*lines, "", *_reading(comparison, shown)]) + "\n"
 
 
-def _reading(comparison: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+def _reading(comparison: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     facts = comparison["suites"]
-    if not columns or not facts[columns[0]]["tests"]:
+    if not shown or not facts[shown[0]]["tests"]:
         return []
-    alpha, tests = facts[columns[0]]["alpha"], facts[columns[0]]["tests"]
+    alpha, tests = facts[shown[0]]["alpha"], facts[shown[0]]["tests"]
     smallest = "; ".join(
-        f"{TITLES[metric]} {amount(metric, facts[metric]['minimum_detectable_effect'])}"
+        f"{title(metric)} {amount(metric, facts[metric]['minimum_detectable_effect'])}"
         f"{'' if metric == 'eval_loss' else ' points'} (n = {facts[metric]['n']})"
-        for metric in columns
+        for metric in shown
     )
     return [
         f"In brackets: {100 * (1 - alpha):g} % interval of the difference, on the same items. Verdicts "

@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tuner import agent, constraints, instruction_following, knowledge
-from tuner.params import Evaluate
+from tuner import constraints
+from tuner.request_forms import FORMS
 
 # One word a run of letters and digits ("3x3", "12"), one a Han or kana character, for these have no blanks between.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
@@ -33,6 +33,7 @@ COVERED = 0.5
 _CUT = ""  # stands in an item for a sentence on form; no text has such a word, so no n-gram across it is shared
 
 Words = tuple[str, ...]
+Tasks = Mapping[str, list[dict[str, Any]]]  # suite -> items
 
 
 def words(text: str) -> list[str]:
@@ -163,33 +164,32 @@ def overlap(index: Index, text: str) -> dict[str, Any] | None:
     return None
 
 
-def _asked(settings: Evaluate, seed: int) -> list[dict[str, Any]]:
-    followed = instruction_following.items(settings.instruction_following, seed)
-    return followed + agent.items(settings.agent_per_axis, seed)
+def _asked(tasks: Tasks) -> list[dict[str, Any]]:
+    return tasks["instruction_following"] + tasks["agent"]
 
 
 def _user_turns(item: dict[str, Any]) -> list[str]:
     return [message["content"] for message in item["messages"] if message["role"] == "user"]
 
 
-def evaluation_texts(settings: Evaluate, seed: int) -> dict[str, str]:
-    """id -> what the user says in each item that the evaluate stage asks with these settings and this seed.
+def evaluation_texts(tasks: Tasks) -> dict[str, str]:
+    """id -> what the user says in each item that the evaluate stage asks; `tasks` as `items.read` returns them.
 
     The turns of a conversation are one text. A request with a constraint comes a second time without it, as
     `<id>-request`. The second turn of a feedback item depends on the reply and is not there.
     """
     texts = {}
-    for item in _asked(settings, seed):
+    for item in _asked(tasks):
         texts[item["id"]] = "\n".join(_user_turns(item))
         if "request" in item["reference"]:
             texts[f"{item['id']}-request"] = item["reference"]["request"]
-    return texts | {item["id"]: item["question"] for item in knowledge.items(settings.knowledge, seed)}
+    return texts | {item["id"]: item["question"] for item in tasks["knowledge"]}
 
 
-def format_sentences(settings: Evaluate, seed: int) -> set[str]:
+def format_sentences(tasks: Tasks) -> set[str]:
     """What the same items say about the form of the reply: constraints, and "Reply with only ..." to the end."""
     sentences = set()
-    for item in _asked(settings, seed):
+    for item in _asked(tasks):
         if "constraint" in item["reference"]:
             sentences.add(constraints.describe(item["reference"]["constraint"]))
         elif found := re.search(r"Reply with only .*", _user_turns(item)[-1], re.DOTALL):
@@ -197,10 +197,10 @@ def format_sentences(settings: Evaluate, seed: int) -> set[str]:
     return sentences
 
 
-def evaluation_index(settings: Evaluate, seed: int) -> Index:
-    """The index of every item that the evaluate stage asks with these settings and this seed."""
+def evaluation_index(tasks: Tasks) -> Index:
+    """The index of every item that the evaluate stage asks; `tasks` as `items.read` returns them."""
     return Index(
-        evaluation_texts(settings, seed),
-        formats=format_sentences(settings, seed),
-        templates=[part for form in instruction_following.FORMS for part in re.split(r"\{\w+\}", form)],
+        evaluation_texts(tasks),
+        formats=format_sentences(tasks),
+        templates=[part for form in FORMS for part in re.split(r"\{\w+\}", form)],
     )

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tuner import attrition, card, croissant, data, decontaminate, diversity, filters, judge, verify
+from tuner import attrition, card, croissant, data, diversity, filters, judge, verify
 
 RULES = [*filters.FILTERS, ("judged", judge.lowest_rows)]
 
@@ -36,14 +36,18 @@ def card_of(
     engine: str,
     params: Any,
     counts: dict[str, int],
+    asked: dict[str, int],
     sft: dict[str, list[dict]],
     kept: list[dict],
     found: dict,
     diverse: dict[str, dict],
     verified: dict,
 ) -> str:
-    """Return the dataset card. `params` are all of params.yaml; the rest is what the functions above return."""
-    tests = decontaminate.evaluation_texts(params.evaluate, params.seed)
+    """Return the dataset card.
+
+    `params` are all of params.yaml, `asked` is how many items the evaluation has by suite; the rest is what the
+    functions above return.
+    """
     return card.dataset_card(
         name=name_of(generator),
         generator=generator,
@@ -67,7 +71,7 @@ def card_of(
         verified=verified,
         decontamination={
             "removed": counts["dropped_contaminated"],
-            "sets": dict(Counter(item.split("-")[0] for item in tests if not item.endswith("-request"))),
+            "sets": asked,
         },
         masked=Counter(kind for row in kept for kind in row.get("masked", ())),
     )

@@ -1,13 +1,12 @@
 """Evaluate one model, with or without an adapter: the same items for all, every one scored by code."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tuner import agent, data, hardware, instruction_following, knowledge, logps, model, template
+from tuner import agent, data, hardware, harness, logps, metrics, model, template
+from tuner.checks import CHECKS
 from tuner.engine import TransformersEngine
-from tuner.params import Evaluate, Runtime, Sampling
-
-CHECKS = {"instruction_following": instruction_following.check, "agent": agent.check}
+from tuner.params import Runtime, Sampling
 
 
 def rows(
@@ -17,25 +16,26 @@ def rows(
     quantize: str | None,
     validation_rows: list[dict],
     pair_rows: list[dict],
-    settings: Evaluate,
-    seed: int,
+    tasks: Mapping[str, list[dict]],
+    lm_eval_tasks: list[str],
     runtime: Runtime,
     progress: Callable[[str], Callable[[Iterable], Iterable]],
 ) -> list[dict]:
     """Return one row an item for the model in `student`, with `adapter` on when one is given.
 
-    `quantize` is what the adapter was trained on (see model.load).
+    `quantize` is what the adapter was trained on (see model.load), `tasks` the items by suite (`checks.read`), and
+    `lm_eval_tasks` the public benchmarks to run beside them (`harness.load`).
 
     Suites: "loss" (nll in nats and tokens of each validation completion), "preference" (log-probability of chosen
     and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent".
-    `progress(name)` returns a wrapper that shows a bar of that name.
+    Those of the public benchmarks are described in `harness.rows`. `progress(name)` returns a wrapper that shows a
+    bar of that name.
     """
-    asked = instruction_following.items(settings.instruction_following, seed)
-    asked += agent.items(settings.agent_per_axis, seed)
-    chosen = knowledge.items(settings.knowledge, seed)
+    public = harness.load(lm_eval_tasks, metrics.NAMES)
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device=device, dtype=dtype, adapter=adapter, quantize=quantize)
+    model.check_tokenizer(loaded, tokenizer, student)
     engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
 
     def scored(pairs, name):
@@ -45,8 +45,9 @@ def rows(
     return [
         *_loss(tokenizer, validation_rows, scored),
         *_preference(tokenizer, pair_rows, scored),
-        *_knowledge(tokenizer, chosen, scored),
-        *_generated(tokenizer, asked, engine, progress),
+        *knowledge_rows(tokenizer, tasks["knowledge"], scored),
+        *written_rows(tokenizer, tasks["instruction_following"] + tasks["agent"], engine, progress),
+        *harness.rows(public, loaded, tokenizer, runtime.forward_tokens),
     ]
 
 
@@ -74,7 +75,7 @@ def _preference(tokenizer, pair_rows, scored) -> list[dict]:
     ]
 
 
-def _knowledge(tokenizer, items, scored) -> list[dict]:
+def knowledge_rows(tokenizer, items, scored) -> list[dict]:
     """Score each choice by its log-likelihood a character after the bare question (lm-evaluation-harness's acc_norm).
 
     A character, not in all: the sum favours short choices.
@@ -87,10 +88,10 @@ def _knowledge(tokenizer, items, scored) -> list[dict]:
         for item in items
         for choice in item["choices"]
     ]
-    found = scored(pairs, "knowledge")
+    found = iter(scored(pairs, "knowledge"))
     rows = []
-    for place, item in enumerate(items):
-        logps_of_item = found[4 * place : 4 * place + 4]
+    for item in items:
+        logps_of_item = [next(found) for _ in item["choices"]]
         per_character = [logp / len(choice) for logp, choice in zip(logps_of_item, item["choices"], strict=True)]
         best = per_character.index(max(per_character))
         rows.append(
@@ -108,7 +109,7 @@ def _knowledge(tokenizer, items, scored) -> list[dict]:
     return rows
 
 
-def _generated(tokenizer, items, engine, progress) -> list[dict]:
+def written_rows(tokenizer, items, engine, progress) -> list[dict]:
     """Answer greedily and check. Feedback items that went wrong get the checker's message and a second turn."""
 
     def reply(asked: list[dict], name: str) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from tuner.compare import ACCURACIES, BASE, METRICS, pareto
+from tuner.compare import ACCURACIES, BASE, compared, pareto
 from tuner.data_figures import filtering
 from tuner.figure_style import (
     BLACK,
@@ -165,7 +165,7 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: st
     """
     order = [row["method"] for row in results_rows if row["method"] in comparison]
     others = [key for key in comparison if key not in (*order, "suites")]
-    metrics = [metric for metric in METRICS if metric in comparison["suites"]]
+    metrics = compared(comparison)
     colours = method_colours([row["method"] for row in results_rows])
     deep = math.ceil(len(metrics) / 2)
     facts = next(iter(comparison["suites"].values()))

@@ -1,84 +1,17 @@
-"""Evaluation items for following an instruction: an everyday request and one constraint that code checks."""
+"""Evaluation items for following an instruction: an everyday request and one constraint that code checks.
+
+A reply is judged by `following.check`.
+"""
 
 from random import Random
 from typing import Any
 
 from tuner import constraints
-from tuner.replies import parrots, words
+from tuner.request_forms import FORMS, TOPICS, request
 
-# No form names a number, a length in words or a layout, since it could then contradict the constraint.
-# All ask for something brief: a reply cut off at max_tokens cannot meet a rule about its end.
-FORMS = (
-    "Explain briefly to a child what is interesting about {topic}.",
-    "Briefly list some things a beginner should know about {topic}.",
-    "Write a tiny story about {topic}.",
-    "Write a short email to a friend about {topic}.",
-    "Give brief advice to someone who is curious about {topic}.",
-    "Briefly compare {topic} and {other}.",
-    "Summarise in short why some of us care about {topic}.",
-    "Describe {topic} briefly for a visitor from another planet.",
-    "Write a short speech in praise of {topic}.",
-    "Suggest what one could ask an expert on {topic}, in brief.",
-    "Write a short diary entry about {topic}.",
-    "Name briefly some common mistakes to do with {topic}.",
-    "Write a short advertisement for an evening class about {topic}.",
-    "Write a short dialogue between neighbours about {topic}.",
-    "Explain in short the pleasant and the unpleasant side of {topic}.",
-    "Plan a free afternoon around {topic} and keep it short.",
-)
-TOPICS = (
-    "bicycles",
-    "tea",
-    "public libraries",
-    "house cats",
-    "bread baking",
-    "thunderstorms",
-    "board games",
-    "train travel",
-    "tomatoes",
-    "the moon",
-    "old photographs",
-    "snow",
-    "chess",
-    "street markets",
-    "honey bees",
-    "camping",
-    "piano lessons",
-    "recycling",
-    "football",
-    "birthday parties",
-    "maps",
-    "weekend cooking",
-    "video calls",
-    "second-hand clothes",
-    "dreams",
-    "sea shells",
-    "gardening",
-    "long walks",
-    "mathematics",
-    "pencils",
-    "buses",
-    "soup",
-    "museums",
-    "dogs",
-    "knitting",
-    "umbrellas",
-    "apples",
-    "sleep",
-    "jokes",
-    "mountains",
-)
 # Tokens a reply may take. A limit on length (fewer_words, at_most_sentences) needs room to be broken:
 # 128 tokens are some 95 words. Longer where the end must be reached or several parts are asked for.
 LONG = ("more_words", "end_phrase", "end_question", "quoted", "json_object", "paragraphs", "bullets", "title")
-
-# "Yes" uses fewer than 20 words, no commas and no digits, and answers none of the requests.
-FEWEST_WORDS = 5
-
-
-def request(form: str, topic: str, rng: Random) -> str:
-    """Take a form of FORMS, a topic of TOPICS and a generator; return the request (it draws `other`)."""
-    return form.format(topic=topic, other=rng.choice([other for other in TOPICS if other != topic]))
 
 
 def items(count: int, seed: int) -> list[dict[str, Any]]:
@@ -107,24 +40,3 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
             }
         )
     return result
-
-
-def follows(constraint: dict[str, Any], asked: str, reply: str) -> bool:
-    """Take a constraint, the request it was added to and a reply; return whether the reply follows it.
-
-    A reply of a few words, or one that repeats the prompt back, does not. Whether it answers the request
-    well is not judged, as in IFEval.
-    """
-    enough = len(words(reply)) >= FEWEST_WORDS
-    return (
-        enough and constraints.check(constraint, reply) and not parrots(asked, constraints.describe(constraint), reply)
-    )
-
-
-def check(item: dict[str, Any], reply: str) -> dict[str, bool]:
-    """Take an item and a reply; return {"correct", "valid_format"}.
-
-    Correct is a reply that follows the constraint (see `follows`), valid any reply with a word in it.
-    """
-    correct = follows(item["reference"]["constraint"], item["reference"]["request"], reply)
-    return {"correct": correct, "valid_format": bool(words(reply))}

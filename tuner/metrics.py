@@ -11,6 +11,16 @@ UNTRAINED = {
     "tokens_per_second": 0.0,
     "peak_memory_megabytes": 0,
 }
+# Of every method, in the order of the file; the public benchmarks that were asked for come after them.
+NAMES = (
+    "eval_loss",
+    *SUITES,
+    *(f"agent_{axis}" for axis in AGENT_AXES),
+    "valid_format",
+    "preference_accuracy",
+    "reward_margin",
+    *UNTRAINED,
+)
 
 
 def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
@@ -19,7 +29,8 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
     `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
     validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
     half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include
-    those of the adapter it started from. With several seeds all are means over them.
+    those of the adapter it started from. A public benchmark has its name for a key. With several seeds all are means
+    over them.
     """
     shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
     for axis in AGENT_AXES:
@@ -35,6 +46,7 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
         "reward_margin": round(mean(gains), 4),
         **{name: trained[name] for name in UNTRAINED},
         "train_seconds": trained.get("train_seconds_with_start", trained["train_seconds"]),
+        **{row["axis"]: round(row["value"], 4) for row in rows if row["suite"] == "lm_eval"},
     }
 
 

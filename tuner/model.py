@@ -1,11 +1,13 @@
 """Load a checkpoint, with or without an adapter, pad rows for it, and read hidden states from it."""
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging
 
@@ -50,8 +52,44 @@ def load(
     # `generate` fills whatever a configuration leaves open from the checkpoint's own: a repetition penalty, for one.
     model.generation_config = GenerationConfig()
     if adapter is not None:
-        model = PeftModel.from_pretrained(model, adapter).to(device)
+        model = with_adapter(model, Path(adapter), Path(folder)).to(device)
     return model.eval()
+
+
+def with_adapter(model, adapter: Path, folder: Path):
+    """Return the model of `folder` with an adapter on; one that is missing, damaged or not for it is a UserError."""
+    again = "train it again (`dvc repro`) or fetch it (`dvc pull`)"
+    for kind, pattern in (("configuration", "adapter_config.json"), ("weights", "adapter_model.*")):
+        if not any(adapter.glob(pattern)):  # PEFT would look for them on the hub
+            raise UserError(f"{adapter}: an adapter without {kind} ({pattern}); {again}")
+    try:
+        config = PeftConfig.from_pretrained(adapter)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{adapter}/adapter_config.json: PEFT cannot read it ({_short(error)}); {again}") from None
+    base = config.base_model_name_or_path
+    if base and Path(base).name != folder.name:
+        raise UserError(f"{adapter}: made for the model {base}, not for {folder}; train it on this one")
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", ".*Found missing adapter keys")  # they would stay as they began
+            return PeftModel.from_pretrained(model, adapter, config=config)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UserWarning) as error:
+        if "size mismatch" in str(error) or "missing adapter keys" in str(error):
+            raise UserError(f"{adapter}: its weights do not fit the layers of {folder}; {again}") from None
+        raise UserError(f"{adapter}: its weights cannot be read ({_short(error)}); {again}") from None
+
+
+def check_tokenizer(model, tokenizer, folder: str | Path) -> None:
+    """Raise UserError where the tokenizer has tokens that the model in `folder` has no embeddings for."""
+    places = model.get_input_embeddings().num_embeddings
+    highest = max(tokenizer.get_vocab().values())
+    if highest >= places:
+        what = f"the tokenizer's last token is {highest}, and the model has embeddings up to {places - 1}"
+        raise UserError(f"{folder}: {what}; they are not of one model, so fetch it again (`dvc repro` or `dvc pull`)")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]
 
 
 def batches(lengths: list[int], max_tokens: int) -> Iterator[list[int]]:

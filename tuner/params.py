@@ -223,9 +223,12 @@ class Dpo(Schedule):
 
 
 class Evaluate(Section):
+    """Items of our own by suite, and tasks of lm-evaluation-harness by name or as the path of a task's YAML file."""
+
     instruction_following: Count
     knowledge: Count
     agent_per_axis: Count
+    lm_eval_tasks: list[Text]
 
 
 class Compare(Section):
@@ -362,6 +365,9 @@ def _conflicts(params: Params) -> Iterator[str]:
             yield f"tune.{name}: no section with a peft_type has this name; there are {', '.join(params.adapters)}"
     if len({len(rates) for rates in params.tune.values()}) > 1:
         yield "tune: every method gets as many learning rates as the others, or the comparison is not fair"
+    asked = params.evaluate.lm_eval_tasks
+    if len(set(asked)) < len(asked):
+        yield wrong("evaluate.lm_eval_tasks", "must name a task once")
     if params.generate.max_rows < params.generate.rows:
         yield wrong("generate.max_rows", f"must be at least generate.rows = {params.generate.rows}")
     for number, cell in enumerate(params.generate.instruction):

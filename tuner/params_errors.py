@@ -46,7 +46,7 @@ def explain(errors: list[dict], values: dict, schema: type[BaseModel], sources: 
     # Where a value may be of two kinds there is an error for each; an element of the value is nearer the mistake.
     kinds = [one for one in located if one[0] == key or one[0].startswith(f"{key}[")]
     key, value, _ = max(kinds, key=lambda one: len(one[0]))
-    rules = dict.fromkeys(_rule(error) for found, _, error in kinds if found == key)
+    rules = dict.fromkeys(rule(error) for found, _, error in kinds if found == key)
     return f"{key} = {shown(value)}: must be {' or '.join(rules)}"
 
 
@@ -64,7 +64,8 @@ def _locate(error: dict, values: dict) -> tuple[str, object]:
     return key.removeprefix(".").removeprefix("adapters."), at
 
 
-def _rule(error: dict) -> str:
+def rule(error: dict) -> str:
+    """Return what is allowed where one of pydantic's errors is, to go on from "must be"."""
     context = error.get("ctx", {})
     own = error["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
     return PATTERNS.get(context.get("pattern")) or _RULES.get(error["type"], own).format(**context)

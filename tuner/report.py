@@ -7,7 +7,7 @@ phrases of one language as ``words``; names of methods stand in backticks, and l
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.compare import ACCURACIES, BASE, amount, contrasts
+from tuner.compare import BASE, METRICS, amount, compared, contrasts
 from tuner.params import Compare
 from tuner.report_phrases import PHRASES
 
@@ -38,6 +38,9 @@ def page(
     ValueError for a method that one of them lacks, and for a record or counts without a number that the page states.
     """
     words = PHRASES[settings.language]
+    public = [metric for metric in compared(comparison) if metric not in METRICS]
+    words = words | {metric: f"`{metric}`" for metric in public}
+    words |= {f"about_{metric}": words["about_benchmark"] for metric in public}
     methods = [method for method in metrics if method != BASE]
     _check(methods, comparison, metrics, records, counts, verified)
     sections = {
@@ -116,7 +119,7 @@ def _short(words: Words, comparison: Mapping[str, Any], records: Mapping[str, di
         ]
         if entries:
             lines.append(words[f"short_{verdict}"].format(found=", ".join(entries)))
-    tasks = [metric for metric in ACCURACIES if metric in comparison["suites"]]
+    tasks = [metric for metric in compared(comparison) if metric != "eval_loss"]
     if not any(m in tasks and c["reference"] == BASE for found in verdicts.values() for _, m, c in found):
         lines.append(words["short_tasks"].format(metrics=", ".join(words[metric] for metric in tasks)))
     return [" ".join(lines)]

@@ -59,6 +59,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "quarter right.",
         "about_agent": "{metric} ({n} items): small problems of planning, reasoning, remembering what was said, using "
         "feedback and calling tools.",
+        "about_benchmark": "{metric} ({n} items): a public benchmark, run by lm-evaluation-harness.",
         "device": "Machine: {devices}.",
         "one_device": "{name} ({device}, threads: {threads}, {dtype})",
         "once": "Each method was trained once (seed {seed}).",
@@ -182,6 +183,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "지켰는지 봅니다.",
         "about_knowledge": "{metric}({n}문항): 사실을 묻는 사지선다 문제로, 찍어도 넷 중 하나는 맞습니다.",
         "about_agent": "{metric}({n}문항): 계획, 추론, 앞선 대화 기억, 피드백 반영, 도구 호출에 관한 작은 문제입니다.",
+        "about_benchmark": "{metric}({n}문항): 공개 벤치마크이며 lm-evaluation-harness로 실행했습니다.",
         "device": "장비: {devices}.",
         "one_device": "{name}({device}, 스레드 {threads}개, {dtype})",
         "once": "방법마다 한 번씩 학습했습니다(시드 {seed}).",

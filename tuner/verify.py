@@ -3,7 +3,7 @@
 Three origins: "sampled" (the model answers the instruction with constraints added, and answers that break one are
 dropped, as in AutoIF, arXiv 2406.13542), "back_translated" (constraints that a kept answer meets already are added to
 its instruction, as in arXiv 2410.24175, but by rule) and "edited" (a kept answer is changed until it meets them,
-tuner/edits.py). Each row is checked by instruction_following.follows, which also scores the evaluation. A row is a
+tuner/edits.py). Each row is checked by following.follows, which also scores the evaluation. A row is a
 function of the seed, its source and the family it was made for; neither the count nor the order of the rows changes
 it. (The other rows do only for "back_translated", whose base rates are measured on them.)
 """
@@ -19,7 +19,7 @@ from tuner import constraints, edits
 from tuner import edit_phrases as phrases
 from tuner.compatibility import ALL, COUNTING, SENTENCES, allowed, compatible, consistent
 from tuner.errors import UserError
-from tuner.instruction_following import follows
+from tuner.following import follows
 from tuner.replies import words
 from tuner.seeds import row_seed
 
