@@ -55,10 +55,17 @@ def test_instruction_following_items_ask_for_their_constraint():
 def test_instruction_following_check():
     item = next(one for one in instruction_following.items(40, 1) if one["axis"] == "lowercase")
     good = instruction_following.check(item, "they roll well, and far.")
-    assert good == {"correct": True, "valid_format": True}
+    assert good == {"correct": True, "correct_loose": True, "valid_format": True}
     for bad in ("They roll well, and far.", "they roll far"):  # the second is too short to be a reply
-        assert instruction_following.check(item, bad) == {"correct": False, "valid_format": True}
-    assert instruction_following.check(item, " \n") == {"correct": False, "valid_format": False}
+        wrong = {"correct": False, "correct_loose": False, "valid_format": True}
+        assert instruction_following.check(item, bad) == wrong
+    nothing = {"correct": False, "correct_loose": False, "valid_format": False}
+    assert instruction_following.check(item, " \n") == nothing
+    loosely = {"correct": False, "correct_loose": True, "valid_format": True}
+    for reply in ("Here you go:\nthey roll well, and far.", "they roll well, and far.\nEnjoy!"):
+        assert instruction_following.check(item, reply) == loosely
+    question = next(one for one in instruction_following.items(40, 1) if one["axis"] == "end_question")
+    assert instruction_following.check(question, "**Would you like to hear of it?**") == loosely
 
 
 def test_stored_solutions_are_right():
@@ -113,7 +120,7 @@ def test_listing_everything_or_always_saying_the_same_is_not_an_answer():
 def test_prompts_are_short():
     for item in AGENT:
         characters = sum(len(message["content"]) for message in item["messages"])
-        assert characters < 560  # measured with SmolLM2's tokenizer: 158 tokens for the longest tool list
+        assert characters < 760
         assert 16 <= item["max_tokens"] <= 160
 
 
