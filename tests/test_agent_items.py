@@ -6,7 +6,7 @@ from collections import Counter
 from itertools import product
 
 import pytest
-from test_evaluation_items import correct, of_axis
+from test_evaluation_items import AGENT, correct, of_axis
 
 from tuner import agent, agent_problems, constraints
 from tuner.replies import first_json, number, one_of
@@ -36,6 +36,13 @@ def test_planning_accepts_exactly_the_plans_that_work():
         kinds[reference["kind"]] += 1
         if reference["kind"] == "errands":
             continue
+        if reference["kind"] == "move":
+            for sign, digit in product("+*", range(10)):
+                reached = reference["start"] + digit if sign == "+" else reference["start"] * digit
+                works = reached == reference["goal"] and f"{sign}{digit}" in reference["options"]
+                assert correct(item, f"{sign}{digit}") == works, item
+            assert not correct(item, ", ".join(reference["options"]))
+            continue
         moves = (
             ["up", "down", "left", "right"]
             if reference["kind"] == "grid"
@@ -46,10 +53,10 @@ def test_planning_accepts_exactly_the_plans_that_work():
                 works = length <= reference["limit"] and simulate(reference, plan) == reference["goal"]
                 assert correct(item, ", ".join(plan)) == works, (item, plan)
         shortest = len(reference["solution"].split(", "))
-        assert shortest in ((1, 2), (3,), (4, 5))[reference["level"] - 1]
+        assert shortest in ((1,), (1, 2), (3,), (4, 5))[reference["level"]]
         back_and_forth = ", ".join(moves * 10)
         assert not correct(item, f"{back_and_forth}, {reference['solution']}")
-    assert set(kinds.values()) == {12}
+    assert kinds == {"number": 9, "move": 3, "grid": 12, "errands": 12}
 
 
 def test_planning_reads_worked_out_plans():
@@ -92,6 +99,11 @@ def recomputed(prompt):
         if all(two == 2 * one for one, two in zip(terms, terms[1:], strict=False)):
             return 2 * terms[-1]
         return terms[-1] + (gaps[0] if gaps[0] == gaps[2] else gaps[-1] + 1)
+    if "Who has the most" in prompt:
+        has = {name: int(many) for name, many in re.findall(r"(\w+) has (\d+)", prompt)}
+        return max(has, key=has.get)
+    if prompt.startswith("Count these"):
+        return len(prompt.split(":")[1].split(","))
     if " of them?" in prompt:
         pairs = re.findall(r"(\w+) is (\w+) than (\w+)", prompt)
         more = {more for more, _, _ in agent_problems.COMPARED}
@@ -103,21 +115,22 @@ def recomputed(prompt):
 def test_reasoning_answers_found_again_from_the_prompt():
     checked = 0
     for item in of_axis("reasoning"):
-        answer = recomputed(item["messages"][0]["content"])
+        answer = recomputed(item["messages"][-1]["content"])
         if answer is not None:
             assert item["reference"]["answer"] == answer, item
             checked += 1
-        elif "Count" not in item["messages"][0]["content"]:
+        elif "Count" not in item["messages"][-1]["content"]:
             assert item["reference"]["answer"] > 0
         if "candidates" not in item["reference"]:
             assert not correct(item, str(item["reference"]["answer"] + 1))
-    assert checked == 36
+    assert checked == 40
 
 
 def test_reasoning_by_hand():
     stories = {
         r"has (\d+) \w+ and gets (\d+) more\.": lambda a, b: a + b,
         r"has (\d+) \w+ and gives (\d+) to": lambda a, b: a - b,
+        r"has (\d+) \w+ and loses (\d+)\.": lambda a, b: a - b,
         r"buys (\d+) boxes with (\d+) ": lambda a, b: a * b,
         r"has (\d+) \w+, gets (\d+) more and then loses (\d+)\.": lambda a, b, c: a + b - c,
         r"has (\d+) bags of (\d+) \w+ and finds (\d+) more": lambda a, b, c: a * b + c,
@@ -134,15 +147,15 @@ def test_reasoning_by_hand():
     }
     used = Counter()
     for item in agent.items(240, 8):
-        if item["axis"] != "reasoning" or "have now?" not in item["messages"][0]["content"]:
+        if item["axis"] != "reasoning" or "have now?" not in item["messages"][-1]["content"]:
             continue
         for pattern, solve in stories.items():
-            if found := re.search(pattern, item["messages"][0]["content"]):
+            if found := re.search(pattern, item["messages"][-1]["content"]):
                 assert solve(*map(int, found.groups())) == item["reference"]["answer"], item
                 used[pattern] += 1
                 break
         else:
-            pytest.fail(item["messages"][0]["content"])
+            pytest.fail(item["messages"][-1]["content"])
     assert set(used) == set(stories)
 
 
@@ -154,19 +167,21 @@ def test_context_wants_the_latest_fact():
         answer, candidates = item["reference"]["answer"], item["reference"]["candidates"]
         conversation = " ".join(message["content"] for message in item["messages"])
         stated = [one for one in candidates if re.search(rf"\b{one}\b", conversation)]
-        assert len(stated) >= (3 if item["reference"]["level"] == 3 else 2)
+        assert len(stated) >= (4 if item["reference"]["level"] == 3 else 2)
         for other in candidates:
             assert correct(item, other) == (other == answer)
         if item["reference"]["level"] == 3:  # the fact of the first turn has changed since
             assert answer not in item["messages"][0]["content"]
-        else:
+        elif item["reference"]["level"]:
             assert answer in item["messages"][0]["content"]
+        else:  # said last
+            assert answer in item["messages"][-3]["content"]
 
 
 def test_feedback_says_what_is_wrong_without_the_answer():
     for item in of_axis("feedback"):
         reference = item["reference"]
-        wrong = {"rule": "Well Known, \n\n\n And. SO. On. it goes on. Fine", "sum": "It is 7."}
+        wrong = {"rule": "Well Known, \n\n\n And. SO. On. it goes on. Fine", "sum": "It is 1."}
         wrong = wrong.get(reference["kind"]) or ", ".join(reversed(reference["answer"]))
         message = agent.feedback(item, wrong)
         assert message and not correct(item, message), item
@@ -200,7 +215,7 @@ def test_tool_calls():
     assert (len(fits), len(none)) == (54, 18)
     for item in fits:
         call = item["reference"]["call"]
-        prompt = item["messages"][0]["content"]
+        prompt = item["messages"][-1]["content"]
         assert f'"name": "{call["name"]}"' in prompt
         upper = {key: f" {str(value).upper()} " for key, value in call["arguments"].items()}
         loose = {"name": call["name"].upper(), "arguments": upper}
@@ -222,3 +237,26 @@ def test_tool_calls():
         assert not correct(item, '{"name": "get_weather", "arguments": {"city": "Oslo"}}')
         for reply in ("None of these tools.", "null?", 'or {"name": null} if no tool fits.'):
             assert agent.check(item, reply) == {"correct": False, "valid_format": False}, reply
+
+
+def test_levels_and_kinds_come_in_turn():
+    for axis in agent.AXES:
+        levels = [item["reference"]["level"] for item in of_axis(axis)]
+        assert levels == [0, 1, 2, 3] * 18
+    for axis, many in (("planning", 3), ("feedback", 3)):
+        met = {(item["reference"]["level"], item["reference"]["kind"]) for item in of_axis(axis)[: 4 * many]}
+        assert len(met) == 4 * many
+
+
+def test_a_worked_example_is_another_problem():
+    shown = 0
+    for item in AGENT:
+        reference = item["reference"]
+        examples = item["messages"][1:-1:2]
+        if item["axis"] == "context" or reference["level"] or "solution" not in reference:
+            assert item["axis"] == "context" or not examples
+            continue
+        assert len(item["messages"]) == 3
+        assert not correct(item, examples[0]["content"])
+        shown += 1
+    assert shown == 18 * 3 + 12

@@ -1,8 +1,8 @@
 """Agent evaluation items on five axes: planning, reasoning, context, feedback and tool use.
 
-All are our own small problems, made from a seed and checked by code: a simulator runs a plan, an answer is
-compared, a call is parsed. Replies are read leniently, for a small model talks around its answer, but no
-reply is right that only repeats the prompt or lists the possibilities.
+All are our own small problems, made from a seed and checked by code: a simulator runs a plan, an answer is compared, a
+call is parsed. Levels 0 to 3 come in turn. Replies are read leniently, for a small model talks around its answer, but
+no reply is right that only repeats the prompt or lists the possibilities.
 """
 
 import re
@@ -18,7 +18,8 @@ ATTEMPTS = 1000
 def _one_turn(make: Callable, tokens: int) -> Callable:
     def made(index: int, rng: Random) -> tuple[list[dict[str, str]], dict[str, Any], int]:
         prompt, reference = make(index, rng)
-        return [{"role": "user", "content": prompt}], reference, tokens
+        shown = agent_dialogue.worked_example(lambda: make(index, rng), reference)
+        return [*shown, {"role": "user", "content": prompt}], reference, tokens
 
     return made
 
@@ -48,8 +49,9 @@ def items(count_per_axis: int, seed: int) -> list[dict[str, Any]]:
     """Take how many items each axis gets and a seed; return them, the axes in turn.
 
     An item is {"id", "suite", "axis", "messages", "max_tokens", "reference"} and the same whatever the
-    count. `reference["level"]` grades it from 1 (easy); `reference["solution"]`, where one can be written
-    down, is a reply that is right. No conversation occurs twice, and none holds its own answer.
+    count. `reference["level"]` grades it from 0 (easy, mostly with a worked example) to 3, in turn;
+    `reference["solution"]`, where one can be written down, is a reply that is right. No conversation
+    occurs twice, and none holds its own answer.
     """
     result, seen = [], set()
     for index in range(count_per_axis):

@@ -1,10 +1,12 @@
 """Agent items in a conversation: remembering it (`context`), using `feedback`, calling tools (`tool_use`)."""
 
 import json
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 from tuner import constraints
+from tuner.agent_problems import LEVELS
 from tuner.following import follows
 from tuner.replies import answer_part, first_json, number, one_of, only_repeats, words
 from tuner.request_forms import FORMS, TOPICS, request
@@ -76,17 +78,12 @@ FILLERS = (
 )
 
 # Rules for turn 1 whose breach one message can repair; a rule that most replies meet would test nothing.
+# By level, by the shares that SmolLM2-135M meets: about half, a quarter, few, none.
 FEEDBACK_FAMILIES = (
-    "lowercase",
-    "uppercase",
-    "bullets",
-    "start_word",
-    "end_question",
-    "quoted",
-    "exact_sentences",
-    "include_word",
-    "end_phrase",
-    "title",
+    ("include_word", "title", "exact_sentences"),
+    ("start_word", "bullets"),
+    ("end_question", "lowercase", "uppercase"),
+    ("end_phrase", "quoted"),
 )
 SORTED_WORDS = (
     "apple",
@@ -173,20 +170,36 @@ TOOLS = {
 }
 
 
+def worked_example(make: Callable[[], tuple[str, dict[str, Any]]], reference: dict[str, Any]) -> Messages:
+    """Take what makes such a problem and an item's reference; return the turns before it: at level 0 one example.
+
+    The example's answer is another one, so repeating it is wrong. Higher levels, and rules, have none.
+    """
+    if reference["level"] or "solution" not in reference:
+        return []
+    prompt, shown = make()
+    while shown["solution"] == reference["solution"]:
+        prompt, shown = make()
+    return [{"role": "user", "content": prompt}, {"role": "assistant", "content": shown["solution"]}]
+
+
 def make_context(index: int, rng: Random) -> tuple[Messages, dict[str, Any], int]:
     """Take an item's number and generator; return (messages, reference, max_tokens).
 
-    Level 1: the fact, then a similar one. Level 2: three more turns. Level 3: and the fact is changed later.
+    Level 0: a similar fact, then the fact. Level 1: the fact first, a similar one and another turn later.
+    Level 2: three other turns. Level 3: and the fact is changed twice.
     """
-    level = index // len(FACTS) % 3 + 1
-    values, fact, similar, change, question = FACTS[index % len(FACTS)]
-    first, other, changed = rng.sample(values, 3)
-    fillers = [tuple(pair) for pair in rng.sample(FILLERS, (1, 3, 2)[level - 1])]
-    said = [(similar.format(other), rng.choice(ACKNOWLEDGED)), *fillers]
+    level = index % LEVELS
+    values, fact, similar, change, question = FACTS[(index + index // LEVELS) % len(FACTS)]
+    first, other, once, changed = rng.sample(values, 4)
+    said = [tuple(pair) for pair in rng.sample(FILLERS, (0, 1, 3, 2)[level])]
+    said.append((similar.format(other), rng.choice(ACKNOWLEDGED)))
     rng.shuffle(said)
     if level == 3:
-        said.insert(rng.randint(1, len(said)), (change.format(changed), rng.choice(ACKNOWLEDGED)))
-    said.insert(0, (fact.format(first), rng.choice(ACKNOWLEDGED)))
+        places = sorted(rng.choices(range(1, len(said) + 1), k=2), reverse=True)
+        for place, value in zip(places, (changed, once), strict=True):
+            said.insert(place, (change.format(value), rng.choice(ACKNOWLEDGED)))
+    said.insert(0 if level else len(said), (fact.format(first), rng.choice(ACKNOWLEDGED)))
     messages = [
         {"role": role, "content": text} for turn in said for role, text in zip(("user", "assistant"), turn, strict=True)
     ]
@@ -202,26 +215,37 @@ def check_context(reference: dict[str, Any], reply: str) -> Verdict:
     return {"correct": given == reference["answer"], "valid_format": given is not None}
 
 
+def _make_sum(rng: Random, level: int) -> tuple[str, dict[str, Any]]:
+    lowest, highest = ((2, 9), (11, 99), (11, 99), (101, 999))[level]
+    terms = [rng.randint(lowest, highest) for _ in range((2, 2, 3, 4)[level])]
+    prompt = f"What is {' + '.join(str(term) for term in terms)}? Reply with only the number."
+    return prompt, {"kind": "sum", "answer": sum(terms), "solution": str(sum(terms))}
+
+
+def _make_sort(rng: Random, level: int) -> tuple[str, dict[str, Any]]:
+    answer = sorted(rng.sample(SORTED_WORDS, (3, 3, 4, 7)[level]))
+    shown = answer
+    while shown == answer:
+        shown = rng.sample(answer, len(answer))
+    prompt = f"Sort these words alphabetically: {', '.join(shown)}. Reply with only the sorted words."
+    return prompt, {"kind": "sort", "answer": answer, "solution": ", ".join(answer)}
+
+
 def make_feedback(index: int, rng: Random) -> tuple[Messages, dict[str, Any], int]:
     """Take an item's number and generator; return (messages of turn 1, reference, max_tokens)."""
-    kind, level = ("rule", "sum", "sort")[index % 3], index // 3 % 3 + 1
+    level, kind = index % LEVELS, ("rule", "sum", "sort")[(index + index // LEVELS) % 3]
     if kind == "rule":
-        constraint = constraints.draw(FEEDBACK_FAMILIES[index // 3 % len(FEEDBACK_FAMILIES)], rng)
+        families = FEEDBACK_FAMILIES[level]
+        constraint = constraints.draw(families[index // (3 * LEVELS) % len(families)], rng)
         asked = request(rng.choice(FORMS), rng.choice(TOPICS), rng)
         prompt = f"{asked} {constraints.describe(constraint)}"
-        reference, tokens = {"kind": kind, "constraint": constraint, "request": asked}, 128
-    elif kind == "sum":
-        terms = [rng.randint(11, 99) for _ in range(level + 1)]
-        prompt = f"What is {' + '.join(str(term) for term in terms)}? Reply with only the number."
-        reference, tokens = {"kind": kind, "answer": sum(terms), "solution": str(sum(terms))}, 32
-    else:
-        answer = sorted(rng.sample(SORTED_WORDS, level + 2))
-        shown = answer
-        while shown == answer:
-            shown = rng.sample(answer, len(answer))
-        prompt = f"Sort these words alphabetically: {', '.join(shown)}. Reply with only the sorted words."
-        reference, tokens = {"kind": kind, "answer": answer, "solution": ", ".join(answer)}, 48
-    return [{"role": "user", "content": prompt}], {**reference, "level": level}, tokens
+        reference, tokens = {"kind": kind, "constraint": constraint, "request": asked, "level": level}, 128
+        return [{"role": "user", "content": prompt}], reference, tokens
+    make, tokens = (_make_sum, 32) if kind == "sum" else (_make_sort, 48)
+    prompt, reference = make(rng, level)
+    reference["level"] = level
+    shown = worked_example(lambda: make(rng, level), reference)
+    return [*shown, {"role": "user", "content": prompt}], reference, tokens
 
 
 def _sorted_words(reference: dict[str, Any], reply: str) -> list[str]:
@@ -265,15 +289,13 @@ def feedback_message(reference: dict[str, Any], reply: str) -> str | None:
     return f'That is wrong: "{given[place]}" comes too early. Try again and reply with only the sorted words.'
 
 
-def make_tool_use(index: int, rng: Random) -> tuple[Messages, dict[str, Any], int]:
-    """Take an item's number and generator; return (messages, reference, max_tokens).
-
-    Level 1 offers two tools, level 2 three. No tool fits every fourth item.
-    """
-    fits, level = index % 4 != 3, index // 4 % 2 + 1
-    wanted, *offered = rng.sample(list(TOOLS), level + 2)
+def _make_call(rng: Random, level: int, fits: bool) -> tuple[str, dict[str, Any]]:
+    single = [name for name, (_, parameters, _) in TOOLS.items() if len(parameters) == 1]
+    wanted = rng.choice({0: single, 3: sorted(set(TOOLS) - set(single))}.get(level, list(TOOLS)))
+    others = rng.sample([name for name in TOOLS if name != wanted], level + 1)
     # Where no tool fits, the request is for one that is not offered.
-    offered = rng.sample([wanted, *offered[1:]] if fits else offered, level + 1)
+    offered = [wanted, *others[:level]] if fits else others
+    rng.shuffle(offered)
     _, parameters, requests = TOOLS[wanted]
     arguments: dict[str, Any] = {}
     for name, values in parameters.items():
@@ -289,14 +311,35 @@ def make_tool_use(index: int, rng: Random) -> tuple[Messages, dict[str, Any], in
         for name in offered
     ]
     listed = "\n".join(json.dumps(tool) for tool in described)
-    prompt = (
-        f"Tools:\n{listed}\nRequest: {rng.choice(requests).format(**arguments)}\n"
-        'Reply with only one JSON object {"name": ..., "arguments": {...}} that calls the right tool, '
-        'or {"name": null} if no tool fits.'
-    )
+    asked = rng.choice(requests).format(**arguments)
+    if level == 3:  # another value first, which is not the one to use
+        former = {
+            name: rng.choice([one for one in parameters[name] if one not in arguments.values()]) for name in arguments
+        }
+        asked = f"{rng.choice(requests).format(**former)} No, forget that. {asked}"
+    if level == 0:
+        prompt = f"Tool: {listed}\nRequest: {asked}\nReply with only one JSON object that calls the tool."
+    else:
+        prompt = (
+            f"Tools:\n{listed}\nRequest: {asked}\n"
+            'Reply with only one JSON object {"name": ..., "arguments": {...}} that calls the right tool, '
+            'or {"name": null} if no tool fits.'
+        )
     call = {"name": wanted, "arguments": arguments} if fits else {"name": None}
-    reference = {"call": call, "prompt": prompt, "level": level, "solution": json.dumps(call)}
-    return [{"role": "user", "content": prompt}], reference, 64
+    return prompt, {"call": call, "prompt": prompt, "level": level, "solution": json.dumps(call)}
+
+
+def make_tool_use(index: int, rng: Random) -> tuple[Messages, dict[str, Any], int]:
+    """Take an item's number and generator; return (messages, reference, max_tokens).
+
+    Level 0 offers one tool with one argument, which fits. Levels 1 to 3 offer two to four, and in every third round of
+    levels none fits. At level 3 two arguments are wanted, after a request that is taken back.
+    """
+    level = index % LEVELS
+    fits = level == 0 or index // LEVELS % 3 != 2
+    prompt, reference = _make_call(rng, level, fits)
+    shown = worked_example(lambda: _make_call(rng, level, fits), reference)
+    return [*shown, {"role": "user", "content": prompt}], reference, 64
 
 
 def _same(given: Any, right: Any) -> bool:

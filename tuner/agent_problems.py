@@ -11,7 +11,9 @@ from tuner.replies import answer_part, mentions, number, one_of
 Problem = tuple[str, dict[str, Any]]  # the prompt, and the reference its check needs
 Verdict = dict[str, bool]
 
-STEPS = {1: (1, 2), 2: (3, 3), 3: (4, 5)}  # shortest plan by level
+LEVELS = 4  # from 0, which a model of 135M parameters can do in part, to 3; items go through them in turn
+STEPS = {0: (1,), 1: (1, 2), 2: (3, 3), 3: (4, 5)}  # shortest plan by level
+ONE_MOVE = "Reply with only that one move."
 SPARE_MOVES = 2  # a plan may take a detour, but not try everything until it hits the goal
 DIRECTIONS = {"up": (0, 1), "down": (0, -1), "left": (-1, 0), "right": (1, 0)}
 PLACES = ("bank", "bakery", "library", "pharmacy", "market", "station", "museum", "school", "cinema", "park")
@@ -87,7 +89,27 @@ def _grid_moves(reference: dict[str, Any]) -> Callable[[tuple[int, int]], dict[s
     return moves
 
 
+def _after(start: int, move: str) -> int:
+    return start + int(move[1:]) if move[0] == "+" else start * int(move[1:])
+
+
+def _make_move(rng: Random) -> Problem:
+    while True:
+        start = rng.randint(2, 9)
+        options = [f"+{add}" for add in rng.sample(range(1, 10), 2)] + ["*2", "*3"]
+        rng.shuffle(options)
+        goal = _after(start, options[0])
+        if len({_after(start, move) for move in options}) == len(options):
+            break
+    right = options[0]
+    rng.shuffle(options)
+    prompt = f"Start with {start}. One of these moves gives {goal}: {', '.join(options)}. Reply with only that move."
+    return prompt, {"kind": "move", "start": start, "goal": goal, "options": options, "solution": right}
+
+
 def _make_number(rng: Random, level: int) -> Problem:
+    if level == 0:
+        return _make_move(rng)
     while True:
         start, add, times = rng.randint(1, 9), rng.randint(2, 9), rng.choice((2, 3))
         reference = {"kind": "number", "start": start, "add": add, "times": times}
@@ -108,22 +130,22 @@ def _make_number(rng: Random, level: int) -> Problem:
 
 
 def _make_grid(rng: Random, level: int) -> Problem:
-    size = 3 if level == 1 else 4
+    size = 3 if level < 2 else 4
     cells = [(column, row) for column in range(1, size + 1) for row in range(1, size + 1)]
     while True:
-        start, goal, *walls = rng.sample(cells, 2 + level)
+        start, goal, *walls = rng.sample(cells, 2 + level)  # no wall at level 0
         solution = _shortest(start, goal, _grid_moves({"size": size, "walls": walls}))
         if solution is not None and len(solution) in STEPS[level]:
             break
-    limit = len(solution) + SPARE_MOVES
+    limit = len(solution) + (SPARE_MOVES if level else 0)
     shown = " and ".join(f"({column},{row})" for column, row in walls)
     prompt = (
         f"A robot is on a {size}x{size} grid at (column,row) = ({start[0]},{start[1]}). "
         "Moves: up (row+1), down (row-1), left (column-1), right (column+1). "
-        f"It must not leave the grid or enter {shown}. "
-        f"Move it to ({goal[0]},{goal[1]}). "
-        f"Reply with only the moves in order, separated by commas, at most {limit} moves."
-    )
+        + (f"It must not leave the grid or enter {shown}. " if walls else "")
+        + f"Move it to ({goal[0]},{goal[1]}). "
+        + ("Reply with only the moves in order, separated by commas, at most {limit} moves." if level else ONE_MOVE)
+    ).replace("{limit}", str(limit))
     return prompt, {
         "kind": "grid",
         "size": size,
@@ -136,7 +158,7 @@ def _make_grid(rng: Random, level: int) -> Problem:
 
 
 def _make_errands(rng: Random, level: int) -> Problem:
-    order = rng.sample(PLACES, level + 2)
+    order = rng.sample(PLACES, max(level, 1) + 2)
     rules = list(zip(order, order[1:], strict=False))
     rng.shuffle(rules)
     # From level 2 one rule is missing, so that several orders are right.
@@ -157,9 +179,10 @@ PLANNING = (_make_number, _make_grid, _make_errands)
 
 
 def make_planning(index: int, rng: Random) -> Problem:
-    """Take an item's number and generator; return (prompt, reference); the number sets kind and level 1-3."""
-    level = index // len(PLANNING) % 3 + 1
-    prompt, reference = PLANNING[index % len(PLANNING)](rng, level)
+    """Take an item's number and generator; return (prompt, reference); the number sets kind and level 0-3."""
+    level = index % LEVELS
+    # Each round of levels starts with another kind, so that every kind meets every level.
+    prompt, reference = PLANNING[(index + index // LEVELS) % len(PLANNING)](rng, level)
     return prompt, {**reference, "level": level}
 
 
@@ -179,6 +202,13 @@ def check_planning(reference: dict[str, Any], reply: str) -> Verdict:
         # "3 + 4 = 7" reads as the move "+4"; a letter before x ("max 4") makes it part of a word.
         found = re.findall(r"(?<![A-Za-z])([-+*×x])\s*(\d+)", text)
         plan = [("*" if sign in "×x" else sign) + digits for sign, digits in found]
+        if reference["kind"] == "move":  # named once or several times, but only one of those offered
+            chosen = set(plan)
+            right = len(chosen) == 1 and chosen <= set(reference["options"])
+            return {
+                "correct": right and _after(reference["start"], plan[0]) == reference["goal"],
+                "valid_format": right,
+            }
         start, goal, moves = reference["start"], reference["goal"], _number_moves(reference)
     reached = _run(start, plan, moves) if 0 < len(plan) <= reference["limit"] else None
     return {"correct": reached == goal, "valid_format": bool(plan)}
@@ -187,8 +217,13 @@ def check_planning(reference: dict[str, Any], reply: str) -> Verdict:
 def _make_arithmetic(rng: Random, level: int) -> Problem:
     name, other = rng.sample(NAMES, 2)
     things = rng.choice(THINGS)
-    a, b, c = rng.randint(6, 20), rng.randint(2, 9), rng.randint(2, 5)
+    smallest, largest = {0: (2, 9), 3: (21, 60)}.get(level, (6, 20))
+    a, b, c = rng.randint(smallest, largest), rng.randint(2, 5 if level == 0 else 9), rng.randint(2, 5)
     stories = {
+        0: (
+            (f"{name} has {a} {things} and gets {b} more.", a + b),
+            (f"{name} has {a + b} {things} and loses {b}.", a),
+        ),
         1: (
             (f"{name} has {a} {things} and gets {b} more.", a + b),
             (f"{name} has {a + b} {things} and gives {b} to {other}.", a),
@@ -225,8 +260,17 @@ def _make_arithmetic(rng: Random, level: int) -> Problem:
     return f"{story} How many {things} does {name} have now? Reply with only the number.", {"answer": answer}
 
 
+def _make_most(rng: Random) -> Problem:
+    people, amounts, things = rng.sample(NAMES, 3), rng.sample(range(2, 30), 3), rng.choice(THINGS)
+    has = [f"{one} has {many}" for one, many in zip(people, amounts, strict=True)]
+    prompt = f"{has[0]} {things}, {has[1]} and {has[2]}. Who has the most {things}? Reply with only the name."
+    return prompt, {"answer": people[amounts.index(max(amounts))], "candidates": sorted(people)}
+
+
 def _make_order(rng: Random, level: int) -> Problem:
-    people = rng.sample(NAMES, level + 2)
+    if level == 0:
+        return _make_most(rng)
+    people = rng.sample(NAMES, (3, 4, 6)[level - 1])
     more, less, most = rng.choice(COMPARED)
     pairs = list(zip(people, people[1:], strict=False))
     facts = [
@@ -240,9 +284,12 @@ def _make_order(rng: Random, level: int) -> Problem:
 
 def _make_count(rng: Random, level: int) -> Problem:
     wanted, *others = rng.sample(list(KINDS_OF_THING), 3)
-    answer = rng.randint(1, level + 4)
+    if level == 0:
+        listed = rng.sample(KINDS_OF_THING[wanted], rng.randint(2, 6))
+        return f"Count these {wanted}: {', '.join(listed)}. Reply with only the number.", {"answer": len(listed)}
+    answer, many = rng.randint(1, level + 4), (7, 8, 15)[level - 1]
     listed = rng.sample(KINDS_OF_THING[wanted], answer)
-    listed += rng.sample([thing for kind in others for thing in KINDS_OF_THING[kind]], level + 6 - answer)
+    listed += rng.sample([thing for kind in others for thing in KINDS_OF_THING[kind]], many - answer)
     rng.shuffle(listed)
     prompt = f"Count how many of these are {wanted}: {', '.join(listed)}. Reply with only the number."
     return prompt, {"answer": answer}
@@ -250,7 +297,10 @@ def _make_count(rng: Random, level: int) -> Problem:
 
 def _make_sequence(rng: Random, level: int) -> Problem:
     first, step = rng.randint(1, 20), rng.randint(2, 9)
-    if level == 1:
+    if level == 0:
+        step = rng.choice((1, 2, 5, 10))
+        first = step * rng.randint(1, 9)
+    if level < 2:
         terms = [first + step * place for place in range(5)]
     elif level == 2:
         terms = rng.choice(
@@ -268,9 +318,9 @@ REASONING = (_make_arithmetic, _make_order, _make_count, _make_sequence)
 
 
 def make_reasoning(index: int, rng: Random) -> Problem:
-    """Take an item's number and generator; return (prompt, reference); the number sets kind and level 1-3."""
-    level = index // len(REASONING) % 3 + 1
-    prompt, reference = REASONING[index % len(REASONING)](rng, level)
+    """Take an item's number and generator; return (prompt, reference); the number sets kind and level 0-3."""
+    level = index % LEVELS
+    prompt, reference = REASONING[(index + index // LEVELS) % len(REASONING)](rng, level)
     return prompt, {**reference, "level": level, "solution": str(reference["answer"])}
 
 

