@@ -4,7 +4,7 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import evaluate, io, metrics
+    from tuner import evaluate, io, metrics, reply_judge
 
     record = io.read_json(paths.record) if paths.record else None
     rows = evaluate.rows(
@@ -18,6 +18,7 @@ def main(paths, params, scratch):
         runtime=params.runtime,
         progress=progress,
     )
+    rows = reply_judge.scored(rows, params.judge, params.runtime, progress("judge"))
     base = io.read_jsonl(paths.base) if paths.base else rows
     found = metrics.of_method(rows, base, record)
     io.write_jsonl(paths.items, rows)

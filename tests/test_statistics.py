@@ -298,12 +298,14 @@ def test_seeds_that_agree_are_one_seed_and_seeds_that_differ_widen() -> None:
     assert (same["low"], same["high"], same["p"]) == pytest.approx((interval.low, interval.high, expected.pvalue))
     apart = statistics.over_seeds_and_items(values + np.array([[-0.5], [0.0], [0.5]]), **OPTIONS)
     assert apart["difference"] == pytest.approx(same["difference"])
-    # Nothing but seeds and items: the variance of three seed means over 3, with little left of the items' freedom.
-    assert apart["high"] - apart["low"] > 2 * stats.t.isf(0.025, 3) * 0.5 / math.sqrt(3)
+    seeds_alone = stats.t.isf(0.025, 2) * 0.5 / math.sqrt(3)
+    assert apart["high"] - apart["low"] == pytest.approx(
+        2 * math.hypot(seeds_alone, (interval.high - interval.low) / 2)
+    )
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
-def test_crossed_error_is_that_of_the_analysis_of_variance(seeds: int) -> None:
+def test_crossed_adds_the_parts_of_the_analysis_of_variance(seeds: int) -> None:
     """Mean squares of the two-way table without replication, as any textbook computes them."""
     values = np.random.default_rng(seeds).normal(size=(seeds, 12)) + np.arange(seeds)[:, None]
     n, mean = 12, values.mean()
@@ -311,10 +313,12 @@ def test_crossed_error_is_that_of_the_analysis_of_variance(seeds: int) -> None:
     of_items = seeds * np.sum((values.mean(axis=0) - mean) ** 2) / (n - 1)
     whole = np.sum((values - mean) ** 2)
     rest = (whole - (seeds - 1) * of_seeds - (n - 1) * of_items) / ((seeds - 1) * (n - 1))
-    found = statistics.crossed_error(values, np.full(n, 2.0))
-    top = of_seeds + of_items - rest
-    below = of_seeds**2 / (seeds - 1) + of_items**2 / (n - 1) + rest**2 / ((seeds - 1) * (n - 1))
-    assert found == pytest.approx((mean, math.sqrt(top / (seeds * n)), top**2 / below))
+    found, half = statistics.crossed(values, np.full(n, 2.0))
+    for alpha in (0.05, 0.4):
+        parts = stats.t.isf(alpha / 2, n - 1) ** 2 * of_items + stats.t.isf(alpha / 2, seeds - 1) ** 2 * (
+            of_seeds - rest
+        )
+        assert (found, half(alpha)) == pytest.approx((mean, math.sqrt(parts / (seeds * n))))
 
 
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 0.03), (3, 0.2), (5, 0.0), (5, 0.03), (5, 0.2)])
