@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tuner import general_text, intrinsic, secondary, win_rate
+from tuner.errors import UserError
 
 
 def reply(name: str, text: str, *, finish: str = "stop", tokens: int = 5, **more: object) -> dict:
@@ -109,7 +110,7 @@ def test_general_text_is_the_pinned_prose() -> None:
 
 def test_another_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(general_text, "SHA256", "f" * 64)
-    with pytest.raises(ValueError, match="install the versions of requirements.txt"):
+    with pytest.raises(UserError, match="install the versions of requirements.txt"):
         general_text.text()
 
 
