@@ -83,7 +83,7 @@ def judged(intercept: float, slope: float, n: int, rng: np.random.Generator) -> 
 def test_length_control_finds_the_win_rate_of_equal_length() -> None:
     """A judge that likes length alone: the plain win rate is far above 0.5, the controlled one is at it."""
     found = judged(0.0, 2.0, 20000, np.random.default_rng(2))
-    assert np.mean([won for won, _ in found]) > 0.62
+    assert np.mean([won for won, _ in found]) > 0.6
     controlled = win_rate.length_controlled(found)
     assert controlled["win_rate"] == pytest.approx(0.5, abs=0.02)
     assert controlled["low"] < 0.5 < controlled["high"]
