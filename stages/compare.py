@@ -4,7 +4,7 @@ from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import compare, figures, io, metrics, report, samples
+    from tuner import compare, figures, io, metrics, report, samples, secondary
 
     methods = ["base", *params.methods, "dpo"]
     items = {method: io.read_jsonl(paths.items / f"{method}.jsonl") for method in methods}
@@ -22,9 +22,16 @@ def main(paths, params, scratch):
         resamples=params.compare.resamples,
         alpha=params.compare.alpha,
     )
+    contrasts = {method: (method, "base") for method in methods[1:]} | {
+        f"dpo_vs_{params.dpo.adapter}": ("dpo", params.dpo.adapter)
+    }
+    others = secondary.compare(
+        results, contrasts, seed=params.seed, resamples=params.compare.resamples, alpha=params.compare.alpha
+    )
     counts = io.read_json(paths.filter)
     summary = compare.summary_rows(results, comparison)
     io.write_json(paths.comparison, comparison)
+    io.write_json(paths.secondary, others)
     io.write_json(paths.runs, records)
     io.write_csv(paths.summary, summary)
     curves = {
@@ -40,6 +47,7 @@ def main(paths, params, scratch):
         seed=params.seed,
         comparison=comparison,
         metrics={method: result["metrics"] for method, result in results.items()},
+        secondary=others,
         records=records,
         counts=counts,
         verified=io.read_json(paths.verified),
@@ -56,5 +64,5 @@ if __name__ == "__main__":
         main,
         __doc__,
         reads=["items", "records", "curves", "validation_curves", "filter", "verified"],
-        writes=["comparison", "summary", "runs", "figures", "report", "samples"],
+        writes=["comparison", "summary", "runs", "figures", "secondary", "report", "samples"],
     )

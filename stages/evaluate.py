@@ -6,7 +6,7 @@ from _stage import progress, run
 def main(paths, params, scratch):
     from functools import partial
 
-    from tuner import checks, evaluate, io, metrics, repeats
+    from tuner import checks, evaluate, io, metrics, repeats, reply_judge
 
     record = io.read_json(paths.record) if paths.record else None
     answer = partial(
@@ -20,7 +20,7 @@ def main(paths, params, scratch):
         runtime=params.runtime,
         progress=progress,
     )
-    rows = repeats.rows(answer, paths.adapter)
+    rows = reply_judge.scored(repeats.rows(answer, paths.adapter), params.judge, params.runtime, progress("judge"))
     base = io.read_jsonl(paths.base) if paths.base else rows
     found = metrics.of_method(rows, base, record)
     io.write_jsonl(paths.items, rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tuner import compare as module
-from tuner.statistics import holm, mcnemar_exact, paired_proportions, wilson
+from tuner.statistics import holm, mcnemar_exact, over_seeds_and_items, paired_bootstrap, paired_proportions, wilson
 
 AXES = ("planning", "reasoning", "context", "feedback", "tool_use")
 OPTIONS = {"seed": 1, "resamples": 2000, "alpha": 0.05}
@@ -271,3 +271,79 @@ def test_a_public_benchmark_is_compared_item_by_item_after_our_suites() -> None:
     results["lora"]["metrics"]["arc_easy"] = 0.9
     with pytest.raises(ValueError, match="arc_easy is 0.9000 in the metrics but 0.3333 over its items"):
         module.compare(results, **OPTIONS)
+
+
+def seeded(seeds: int = 3) -> dict[str, dict]:
+    """Return made results whose methods were trained several times; base, as ever, once."""
+    results = made_results(effect=0.1)
+    for number in range(1, seeds):
+        other = made_results(effect=0.1, seed=0)
+        rng = np.random.default_rng(number)
+        for method in ("lora", "prompt_tuning", "dpo"):
+            for row in other[method]["items"]:
+                if row["suite"] == "loss":
+                    row["nll"] += row["tokens"] * rng.normal(0, 0.05)
+                else:
+                    row["correct"] ^= bool(rng.random() < 0.1)
+            results[method]["items"] += [row | {"seed": number} for row in other[method]["items"]]
+    for result in results.values():
+        result["metrics"] = {}
+    return results
+
+
+def test_training_seeds_are_draws_like_items() -> None:
+    results = seeded()
+    table = module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)
+    by_id = {(row.get("seed", 0), row["id"]): row["correct"] for row in results["lora"]["items"] if "correct" in row}
+    base = {row["id"]: row["correct"] for row in results["base"]["items"] if "correct" in row}
+    names = [f"agent-{index}" for index in range(60)]
+    differences = [[by_id[seed, name] - base[name] for name in names] for seed in range(3)]
+    cell, expected = table["lora"]["agent"], over_seeds_and_items(differences, **OPTIONS)
+    assert {name: cell[name] for name in expected} == pytest.approx(expected)
+    assert cell["difference"] == pytest.approx(np.mean(differences))
+    assert (cell["n"], cell["seeds"]) == (60, 3)
+    assert table["suites"]["agent"]["seeds"] == table["dpo_vs_lora"]["eval_loss"]["seeds"] == 3
+    low, high = (module.summary_rows(results, table)[1][f"agent_{end}"] for end in ("low", "high"))
+    assert low < cell["value"] < high
+    for method in ("lora", "dpo"):
+        results[method]["items"].reverse()
+    assert module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)["lora"]["agent"] == pytest.approx(cell)
+
+
+def test_seeds_must_be_the_same_where_both_methods_have_several() -> None:
+    results = seeded()
+    for row in results["dpo"]["items"]:
+        row["seed"] = row.get("seed", 0) + 5
+    module.compare(results, **OPTIONS)  # base has one, which stands for each
+    with pytest.raises(ValueError, match="train both with the same seeds"):
+        module.compare(results, pairs=[("dpo", "lora")], **OPTIONS)
+    results["lora"]["items"] = [
+        row for row in results["lora"]["items"] if (row.get("seed"), row["id"]) != (1, "agent-3")
+    ]
+    with pytest.raises(ValueError, match="'agent-3' of agent is missing for method 'lora'"):
+        module.compare(results, **OPTIONS)
+
+
+def test_rows_of_one_source_are_one_draw() -> None:
+    results = made_results(effect=0.1)
+    plain = module.compare(results, **OPTIONS)["lora"]
+    for result in results.values():
+        for row in result["items"]:
+            if row["suite"] == "loss":
+                row["source"] = str(int(row["id"].split("-")[1]) // 5)
+    table = module.compare(results, **OPTIONS)
+    cell, facts = table["lora"]["eval_loss"], table["suites"]["eval_loss"]
+    losses = {m: [r for r in results[m]["items"] if r["suite"] == "loss"] for m in ("base", "lora")}
+    tokens = [row["tokens"] for row in losses["base"]]
+    columns = ([row["nll"] / row["tokens"] for row in losses[method]] for method in ("base", "lora"))
+    expected = paired_bootstrap(
+        *columns, weights=tokens, clusters=np.arange(60) // 5, **OPTIONS | {"resamples": facts["resamples"]}
+    )
+    assert (
+        cell["difference"] == pytest.approx(expected["difference"]) == pytest.approx(plain["eval_loss"]["difference"])
+    )
+    assert (cell["n"], cell["clusters"], facts["clusters"]) == (60, 12, 12)
+    assert cell["high"] - cell["low"] == pytest.approx(expected["high"] - expected["low"], rel=0.1)
+    assert "clusters" not in table["lora"]["agent"]
+    metrics = {name: one["metrics"] for name, one in results.items()}
+    assert "n = 60 from 12 sources" in module.markdown_table(metrics, table)

@@ -23,6 +23,13 @@ def preference(name: str, chosen: float, rejected: float) -> dict:
     return {"id": name, "suite": "preference", "axis": "preference", "logp_chosen": chosen, "logp_rejected": rejected}
 
 
+def window(nll: float, tokens: int = 10) -> dict:
+    return {"id": f"w{tokens}", "suite": "general_text", "axis": "general_text", "nll": nll, "tokens": tokens}
+
+
+REPLY = {"reply": "one two three", "finish": "stop", "reply_tokens": 4}
+
+
 def right(suite: str, correct: bool, axis: str = "", **more: object) -> dict:
     return {"id": f"{suite}-{axis}-{correct}", "suite": suite, "axis": axis or suite, "correct": correct, **more}
 
@@ -31,12 +38,13 @@ def rows(*, pairs: list[dict] | None = None) -> list[dict]:
     """Rows of every suite: instruction_following 1/2, knowledge 1/4, agent 2/5 (planning and tool_use)."""
     return [
         loss("l1", 30.0, 10),
+        window(20.0),
         right("knowledge", True),
         *[right("knowledge", False)] * 3,
-        right("instruction_following", True, valid_format=True),
-        right("instruction_following", False, valid_format=False),
+        right("instruction_following", True, valid_format=True, **REPLY),
+        right("instruction_following", False, valid_format=False, **REPLY | {"finish": "length"}),
         *(
-            right("agent", axis in ("planning", "tool_use"), axis, valid_format=axis != "planning")
+            right("agent", axis in ("planning", "tool_use"), axis, valid_format=axis != "planning", **REPLY)
             for axis in metrics.AGENT_AXES
         ),
         *(pairs if pairs is not None else [preference("p1", -10.0, -12.0), preference("p2", -9.0, -5.0)]),
@@ -104,7 +112,9 @@ def test_a_pair_the_base_was_not_asked_is_an_error():
 def test_trained_and_untrained_have_the_same_keys_in_the_same_order():
     trained, untrained = metrics.of_method(rows(), rows(), RECORD), metrics.of_method(rows(), rows(), None)
     assert list(trained) == list(untrained)
-    assert all(isinstance(value, int | float) for value in (trained | untrained).values())
+    without_number = {"win_rate", "win_rate_length_controlled", "distinct_2"}  # no judge, and replies of three words
+    for found in (trained, untrained):
+        assert {name for name, value in found.items() if not isinstance(value, int | float)} == without_number
 
 
 def test_costs_are_those_of_the_record_and_zero_without_one():
@@ -129,7 +139,7 @@ def test_a_record_without_a_cost_is_an_error():
         metrics.of_method(rows(), rows(), record)
 
 
-@pytest.mark.parametrize("suite", [*metrics.SUITES, "loss", "preference"])
+@pytest.mark.parametrize("suite", [*metrics.SUITES, "loss", "preference", "general_text"])
 def test_a_missing_suite_is_an_error_and_not_a_zero(suite):
     # statistics.StatisticsError for a share, ZeroDivisionError for the loss
     with pytest.raises((ValueError, ArithmeticError)):

@@ -40,7 +40,32 @@ def compared(effect: float) -> tuple[dict, dict]:
     results = made_results(effect=effect)
     for number, result in enumerate(results.values()):
         result["metrics"] |= {f"agent_{axis}": 0.125 * number for axis in AGENT_AXES}
+        result["metrics"] |= {"reply_tokens": 80.0 - number, "never_stops": 0.25, "distinct_2": None}
+        result["metrics"] |= {"forgetting": 0.01 * number, "win_rate": None, "win_rate_length_controlled": None}
     return results, compare.compare(results, pairs=[("dpo", "lora")], seed=1, resamples=2000, alpha=0.05)
+
+
+def secondary(comparison: dict) -> dict:
+    """Return what `secondary.compare` does, the same for each comparison."""
+
+    def cell(key: str, n: int, difference: float) -> dict:
+        start = next(iter(comparison[key].values()))["reference"]
+        return {
+            "reference": start,
+            "difference": difference,
+            "low": difference - 0.01,
+            "high": difference + 0.01,
+            "n": n,
+        }
+
+    return {
+        key: {
+            "reply_tokens": cell(key, 325, -8.0),
+            "never_stops": cell(key, 325, 0.125),
+            "forgetting": cell(key, 14, 0.042),
+        }
+        for key in compare.contrasts(comparison)
+    }
 
 
 def inputs(effect: float = 0.0, **records) -> dict:
@@ -54,6 +79,7 @@ def inputs(effect: float = 0.0, **records) -> dict:
         "seed": 7,
         "comparison": copy.deepcopy(comparison),
         "metrics": {method: dict(result["metrics"]) for method, result in results.items()},
+        "secondary": secondary(comparison),
         "records": found,
         "counts": {"in": 250, "kept": 100, "train": 85, "validation": 15},
         "verified": {"rows": 255},
@@ -144,7 +170,7 @@ def test_the_same_inputs_give_the_same_page_and_are_left_alone(language):
 def test_tables_have_as_many_cells_in_each_row(language):
     page = report.page(settings(language, 1.0), **inputs(lora=record("lora", energy_joules=7200)))
     tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("| ")]
-    assert len(tables) == 3
+    assert len(tables) == 4
     for lines in tables:
         assert len({line.count("|") for line in lines}) == 1
 
@@ -252,6 +278,7 @@ def test_energy_of_a_method_is_left_out_where_its_start_has_none():
     ("spoil", "message"),
     [
         (lambda found: found["metrics"].pop("base"), "metrics of base"),
+        (lambda found: found["secondary"].pop("lora"), "'lora' has metrics but is missing in the secondary measures"),
         (lambda found: found["comparison"].pop("dpo"), "'dpo' has metrics but is missing in the comparison"),
         (lambda found: found["records"].pop("lora"), "'lora' has metrics but is missing in the training records"),
         (lambda found: found["records"]["lora"]["train_info"].pop("rows"), "record of 'lora' has no rows"),
@@ -275,3 +302,30 @@ def test_a_public_benchmark_has_its_own_name(language):
     n = given["comparison"]["suites"]["arc_easy"]["n"]
     assert PHRASES[language]["about_benchmark"].format(metric="**`arc_easy`**", n=n) in page
     assert "| `arc_easy`<br>(" in page and "`arc_easy`" in page.split("\n## ")[0]
+
+
+def test_secondary_measures_have_ranges_and_no_verdict():
+    found = inputs()
+    told = section(report.page(settings(), **found), "beside")
+    assert "no verdict" in told and "14 windows" in told and "No judge is named" in told
+    row = next(line for line in told.splitlines() if line.startswith("| `lora` |")).replace("\N{MINUS SIGN}", "-")
+    dash = "\N{EN DASH}"
+    assert row == (
+        f"| `lora` | 79.0<br>-8.0 [-8.0, -8.0] | 25.0 %<br>+12.5 [+11.5, +13.5] | {dash} | "
+        "0.010<br>+0.042 [+0.032, +0.052] |"
+    )
+    for name, one in found["metrics"].items():
+        one["win_rate"] = one["win_rate_length_controlled"] = 0.5 if name == "base" else 0.6
+    for cells in found["secondary"].values():
+        cells["win_rate_length_controlled"] = {"reference": "base", "value": 0.61, "low": 0.55, "high": 0.67, "n": 285}
+    judged = section(report.page(settings(), **found), "beside")
+    assert "| 61.0 %<br>[55.0, 67.0] |" in judged and "No judge" not in judged
+
+
+def test_several_training_seeds_are_said():
+    found = inputs()
+    assert "trained once (seed 7)" in report.page(settings(), **found)
+    for facts in found["comparison"]["suites"].values():
+        facts["seeds"] = 3
+    page = report.page(settings(), **found)
+    assert "trained 3 times" in page and "on the training seed" in page and "was not measured" not in page

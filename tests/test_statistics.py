@@ -3,6 +3,9 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 from tuner import statistics
 
@@ -12,6 +15,8 @@ from tuner import statistics
 def test_wilson_is_scipys(successes: int, n: int, alpha: float) -> None:
     expected = stats.binomtest(successes, n).proportion_ci(1 - alpha, method="wilson")
     assert statistics.wilson(successes, n, alpha) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    others = proportion_confint(successes, n, alpha, method="wilson")
+    assert statistics.wilson(successes, n, alpha) == pytest.approx(others, abs=1e-12)
 
 
 def test_wilson_ends() -> None:
@@ -30,7 +35,10 @@ def _columns(gains: int, losses: int, n: int) -> tuple[list[int], list[int]]:
 @pytest.mark.parametrize(("gains", "losses"), [(0, 0), (3, 3), (7, 1), (1, 7), (20, 4), (6, 0)])
 def test_mcnemar_is_scipys_binomial(gains: int, losses: int) -> None:
     expected = stats.binomtest(gains, gains + losses).pvalue if gains + losses else 1.0
-    assert statistics.mcnemar_exact(*_columns(gains, losses, 40)) == pytest.approx(expected)
+    found = statistics.mcnemar_exact(*_columns(gains, losses, 40))
+    assert found == pytest.approx(expected)
+    if gains + losses:  # statsmodels divides by their number
+        assert found == pytest.approx(mcnemar([[40 - gains - losses, gains], [losses, 0]], exact=True).pvalue)
 
 
 @pytest.mark.parametrize("bad", [([0, 1], [1]), ([0, 2], [1, 1]), ([], [])])
@@ -125,7 +133,7 @@ def test_bootstrap_coverage_and_false_positives(n: int) -> None:
     covered, rejected, runs = 0, 0, 1000
     for run in range(runs):
         a, b, tokens = _loss_columns(rng, n, 0.0)
-        found = statistics.paired_bootstrap(a, b, weights=tokens, seed=run, resamples=999, alpha=0.05)
+        found = statistics.paired_bootstrap(a, b, weights=tokens, seed=run, resamples=4999, alpha=0.05)
         covered += found["low"] <= 0 <= found["high"]
         rejected += found["p"] < 0.05
         assert (found["p"] < 0.05) == (not found["low"] <= 0 <= found["high"])
@@ -189,6 +197,12 @@ def test_holm_by_hand() -> None:
     assert statistics.holm({}) == {}
 
 
+def test_holm_is_statsmodels() -> None:
+    p_values = np.random.default_rng(11).random(40) ** 3
+    expected = multipletests(p_values, method="holm")[1]
+    assert list(statistics.holm(dict(enumerate(p_values))).values()) == pytest.approx(expected)
+
+
 def test_holm_family_false_positives() -> None:
     """The chance of any rejection among 12 true nulls that share a base stays at alpha."""
     rng = np.random.default_rng(6)
@@ -232,7 +246,120 @@ def test_minimum_detectable_effect_falls_with_items_and_stays_possible() -> None
 def test_minimum_detectable_mean() -> None:
     rng = np.random.default_rng(8)
     b = rng.normal(size=500)
-    expected = (stats.norm.isf(0.025) + stats.norm.ppf(0.8)) * b.std(ddof=1) / math.sqrt(500)
-    assert statistics.minimum_detectable_mean(np.zeros(500), b) == pytest.approx(expected)
-    weighted = statistics.minimum_detectable_mean(np.zeros(500), b, weights=np.full(500, 3.0))
+    expected = (stats.t.isf(0.025, 499) + stats.t.ppf(0.8, 499)) * b.std(ddof=1) / math.sqrt(500)
+    assert statistics.minimum_detectable_mean(b[None]) == pytest.approx(expected)
+    weighted = statistics.minimum_detectable_mean(b[None], weights=np.full(500, 3.0))
     assert weighted == pytest.approx(expected)
+
+
+OPTIONS = {"seed": 3, "resamples": 2000, "alpha": 0.05}
+
+
+def test_clusters_of_one_are_items_and_the_order_of_items_does_not_matter() -> None:
+    a, b, tokens = _loss_columns(np.random.default_rng(12), 30, 0.1)
+    plain = statistics.paired_bootstrap(a, b, weights=tokens, **OPTIONS)
+    names = [f"{index:02d}" for index in range(30)]
+    assert statistics.paired_bootstrap(a, b, weights=tokens, clusters=names, **OPTIONS) == pytest.approx(plain)
+    clusters, order = np.arange(30) % 7, np.random.default_rng(0).permutation(30)
+    one = statistics.paired_bootstrap(a, b, weights=tokens, clusters=clusters, **OPTIONS)
+    other = statistics.paired_bootstrap(a[order], b[order], weights=tokens[order], clusters=clusters[order], **OPTIONS)
+    assert one == pytest.approx(other)
+    assert one["difference"] == pytest.approx(plain["difference"])
+
+
+def test_items_said_again_add_nothing() -> None:
+    a, b, tokens = _loss_columns(np.random.default_rng(13), 20, 0.1)
+    once = statistics.paired_bootstrap(a, b, weights=tokens, **OPTIONS)
+    four = {name: np.tile(column, 4) for name, column in {"a": a, "b": b, "weights": tokens}.items()}
+    clustered = statistics.paired_bootstrap(**four, clusters=np.tile(np.arange(20), 4), **OPTIONS)
+    assert clustered == pytest.approx(once)
+    blind = statistics.paired_bootstrap(**four, **OPTIONS)
+    assert blind["high"] - blind["low"] < 0.6 * (once["high"] - once["low"])
+
+
+def test_effective_number() -> None:
+    assert statistics.effective_number(np.full(9, 3.0)) == pytest.approx(9)
+    assert statistics.effective_number(np.array([1e6, 1.0, 1.0])) == pytest.approx(1, abs=1e-4)
+
+
+def test_one_seed_is_the_paired_bootstrap() -> None:
+    a, b, tokens = _loss_columns(np.random.default_rng(14), 40, 0.1)
+    clusters = np.arange(40) // 3
+    for options in ({}, {"weights": tokens}, {"weights": tokens, "clusters": clusters}):
+        found = statistics.over_seeds_and_items((b - a)[None], **options, **OPTIONS)
+        assert found == pytest.approx(statistics.paired_bootstrap(a, b, **options, **OPTIONS))
+
+
+def test_seeds_that_agree_are_one_seed_and_seeds_that_differ_widen() -> None:
+    values = np.random.default_rng(15).normal(0.1, 1.0, 285)
+    same = statistics.over_seeds_and_items(np.tile(values, (3, 1)), **OPTIONS)
+    expected = stats.ttest_1samp(values, 0.0)
+    interval = expected.confidence_interval(0.95)
+    assert (same["low"], same["high"], same["p"]) == pytest.approx((interval.low, interval.high, expected.pvalue))
+    apart = statistics.over_seeds_and_items(values + np.array([[-0.5], [0.0], [0.5]]), **OPTIONS)
+    assert apart["difference"] == pytest.approx(same["difference"])
+    seeds_alone = stats.t.isf(0.025, 2) * 0.5 / math.sqrt(3)
+    assert apart["high"] - apart["low"] == pytest.approx(
+        2 * math.hypot(seeds_alone, (interval.high - interval.low) / 2)
+    )
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_crossed_adds_the_parts_of_the_analysis_of_variance(seeds: int) -> None:
+    """Mean squares of the two-way table without replication, as any textbook computes them."""
+    values = np.random.default_rng(seeds).normal(size=(seeds, 12)) + np.arange(seeds)[:, None]
+    n, mean = 12, values.mean()
+    of_seeds = n * np.sum((values.mean(axis=1) - mean) ** 2) / (seeds - 1)
+    of_items = seeds * np.sum((values.mean(axis=0) - mean) ** 2) / (n - 1)
+    whole = np.sum((values - mean) ** 2)
+    rest = (whole - (seeds - 1) * of_seeds - (n - 1) * of_items) / ((seeds - 1) * (n - 1))
+    found, half = statistics.crossed(values, np.full(n, 2.0))
+    for alpha in (0.05, 0.4):
+        parts = stats.t.isf(alpha / 2, n - 1) ** 2 * of_items + stats.t.isf(alpha / 2, seeds - 1) ** 2 * (
+            of_seeds - rest
+        )
+        assert (found, half(alpha)) == pytest.approx((mean, math.sqrt(parts / (seeds * n))))
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 0.03), (3, 0.2), (5, 0.0), (5, 0.03), (5, 0.2)])
+def test_coverage_over_seeds_and_items(seeds: int, spread: float) -> None:
+    rng = np.random.default_rng(16)
+    covered, runs = 0, 1500
+    for _ in range(runs):
+        item, seed = rng.normal(0, 0.4, 285), rng.normal(0, spread, (seeds, 1))
+        found = statistics.over_seeds_and_items(item + seed + rng.normal(0, 0.3, (seeds, 285)), **OPTIONS)
+        covered += found["low"] <= 0 <= found["high"]
+        assert (found["p"] < 0.05) == (not found["low"] <= 0 <= found["high"])
+    assert 0.93 <= covered / runs <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "message"),
+    [
+        (np.zeros(5), {}, "shape"),
+        (np.zeros((3, 1)), {}, "shape"),
+        (np.zeros((3, 4)), {"clusters": ["x"] * 4}, "share one"),
+        (np.zeros((1, 4)), {"clusters": ["x"] * 4}, "share one"),
+        (np.zeros((3, 4)), {"clusters": ["x"] * 3}, "one name for each"),
+        (np.full((3, 4), math.nan), {}, "finite"),
+    ],
+)
+def test_differences_over_seeds_are_refused(values: np.ndarray, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        statistics.over_seeds_and_items(values, **options, **OPTIONS)
+
+
+def test_minimum_detectable_mean_with_clusters_has_that_power() -> None:
+    rng = np.random.default_rng(17)
+    clusters, sd = np.arange(60) // 5, 0.3
+
+    def drawn() -> np.ndarray:
+        return rng.normal(0, sd, 12)[clusters] + rng.normal(0, 0.1, 60)
+
+    effect = float(np.mean([statistics.minimum_detectable_mean(drawn()[None], clusters=clusters) for _ in range(300)]))
+    options = OPTIONS | {"resamples": 1500}
+    hits = [
+        statistics.over_seeds_and_items((drawn() + effect)[None], clusters=clusters, **options)["p"] < 0.05
+        for _ in range(500)
+    ]
+    assert np.mean(hits) == pytest.approx(0.8, abs=0.06)

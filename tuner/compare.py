@@ -2,7 +2,9 @@
 
 ``results`` maps a method to ``{"items": rows, "metrics": flat dict, "run": dict}`` and holds "base" too. A
 row is ``{"id", "suite", "axis", "correct", "valid_format"}``, or ``{"id", "suite": "loss", "nll", "tokens"}``
-with nll in nats, summed over the completion tokens. Every method answered exactly the same items.
+with nll in nats, summed over the completion tokens. Every method answered exactly the same items. A method that
+was trained several times has each item once for each ``seed`` (a field of the row). Rows with the same ``source``
+(a field, too) were made from one text, and count as one draw.
 """
 
 from __future__ import annotations
@@ -35,55 +37,77 @@ TOLERANCE = 0.005  # a metrics file that is rounded agrees with its items this c
 MINUS = "\N{MINUS SIGN}"
 
 
-def _items(results: Mapping[str, dict], method: str, metric: str) -> dict[str, dict]:
-    """Rows of one method and metric by id."""
+def _items(results: Mapping[str, dict], method: str, metric: str) -> dict[int, dict[str, dict]]:
+    """Rows of one method and metric by training seed (0 where rows state none) and id; empty without rows."""
     suite = "loss" if metric == "eval_loss" else metric
-    rows: dict[str, dict] = {}
+    rows: dict[int, dict[str, dict]] = {}
     for row in results[method]["items"]:
         if row["suite"] != suite:
             continue
-        if row["id"] in rows:
+        of_seed = rows.setdefault(row.get("seed", 0), {})
+        if row["id"] in of_seed:
             raise ValueError(f"item {row['id']!r} of suite {suite!r} appears twice for method {method!r}")
-        rows[row["id"]] = row
-    return rows
+        of_seed[row["id"]] = row
+    return dict(sorted(rows.items()))
 
 
-def _value(rows: Mapping[str, dict], metric: str) -> float:
+def _rows(items: Mapping[int, dict[str, dict]]) -> list[dict]:
+    return [row for of_seed in items.values() for row in of_seed.values()]
+
+
+def _value(rows: Sequence[dict], metric: str) -> float:
     if metric == "eval_loss":
-        nll, tokens = (sum(float(row[key]) for row in rows.values()) for key in ("nll", "tokens"))
+        nll, tokens = (sum(float(row[key]) for row in rows) for key in ("nll", "tokens"))
         return nll / tokens
-    return sum(bool(row["correct"]) for row in rows.values()) / len(rows)
+    return sum(bool(row["correct"]) for row in rows) / len(rows)
 
 
-def _paired(results: Mapping[str, dict], method: str, start: str, metric: str) -> list[tuple[dict, dict]]:
-    """Rows (start, method) of the same item, in the order of the start's items."""
+def _paired(results: Mapping[str, dict], method: str, start: str, metric: str) -> list[list[tuple[dict, dict]]]:
+    """Rows (start, method) of the same item, in the order of the start's items: one list for each seed of the method.
+
+    The start has the method's seeds, or one alone (as base, which is not trained), which then stands for each.
+    """
     before, after = _items(results, start, metric), _items(results, method, metric)
-    for ids, others, lacking in ((before, after, method), (after, before, start)):
-        missing = [key for key in ids if key not in others]
-        if missing:
-            raise ValueError(
-                f"item {missing[0]!r} of {metric} is missing for method {lacking!r} "
-                f"({len(missing)} missing in all; {method!r} is compared with {start!r})"
-            )
-    pairs = [(row, after[key]) for key, row in before.items()]
-    if metric == "eval_loss":
-        for one, other in pairs:
-            if int(one["tokens"]) != int(other["tokens"]):
+    if len(before) > 1 and before.keys() != after.keys():
+        raise ValueError(
+            f"{metric}: method {method!r} has the seeds {list(after)} and {start!r}, which it is compared with, "
+            f"{list(before)}; train both with the same seeds"
+        )
+    found = []
+    for seed in after or before:
+        one, other = before.get(seed) or next(iter(before.values()), {}), after.get(seed, {})
+        for ids, others, lacking in ((one, other, method), (other, one, start)):
+            missing = [key for key in ids if key not in others]
+            if missing:
                 raise ValueError(
-                    f"item {one['id']!r}: {one['tokens']} tokens for method {start!r}, "
-                    f"{other['tokens']} for {method!r}; these are not the same targets"
+                    f"item {missing[0]!r} of {metric} is missing for method {lacking!r} "
+                    f"({len(missing)} missing in all; {method!r} is compared with {start!r})"
                 )
-    return pairs
+        pairs = [(row, other[key]) for key, row in one.items()]
+        for mine, its in pairs if metric == "eval_loss" else ():
+            if int(mine["tokens"]) != int(its["tokens"]):
+                raise ValueError(
+                    f"item {mine['id']!r}: {mine['tokens']} tokens for method {start!r}, "
+                    f"{its['tokens']} for {method!r}; these are not the same targets"
+                )
+        found.append(pairs)
+    return found
 
 
-def _columns(pairs: Sequence[tuple[dict, dict]], metric: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-    """Start, method and weights, shape (n,): nats per token weighted by tokens, or 0/1 without weights."""
+def _columns(pairs: Sequence[Sequence[tuple[dict, dict]]], metric: str) -> tuple[np.ndarray, np.ndarray, dict]:
+    """Start and method, shape (seeds, items), with {"weights", "clusters"} of the items.
+
+    The loss is in nats per token, weighted by tokens; the accuracies are 0/1 without weights.
+    """
+    first = [row for row, _ in pairs[0]]
+    sources = [str(row.get("source", row["id"])) for row in first]
+    options = {"weights": None, "clusters": sources if len(set(sources)) < len(sources) else None}
     if metric == "eval_loss":
-        tokens = np.array([int(row["tokens"]) for row, _ in pairs], dtype=np.float64)
-        nll = np.array([(float(row["nll"]), float(other["nll"])) for row, other in pairs])
-        return nll[:, 0] / tokens, nll[:, 1] / tokens, tokens
-    correct = np.array([(bool(row["correct"]), bool(other["correct"])) for row, other in pairs])
-    return correct[:, 0].astype(np.float64), correct[:, 1].astype(np.float64), None
+        tokens = np.array([int(row["tokens"]) for row in first], dtype=np.float64)
+        nll = np.array([[(float(row["nll"]), float(other["nll"])) for row, other in one] for one in pairs])
+        return nll[..., 0] / tokens, nll[..., 1] / tokens, options | {"weights": tokens}
+    correct = np.array([[(bool(row["correct"]), bool(other["correct"])) for row, other in one] for one in pairs])
+    return correct[..., 0].astype(np.float64), correct[..., 1].astype(np.float64), options
 
 
 def _measured(results: Mapping[str, dict]) -> list[str]:
@@ -108,7 +132,7 @@ def _check_metrics(results: Mapping[str, dict]) -> None:
     """A metrics file that disagrees with the items beside it comes from another run: refuse both."""
     for method in results:
         for metric in _measured(results):
-            stated, rows = results[method].get("metrics", {}).get(metric), _items(results, method, metric)
+            stated, rows = results[method].get("metrics", {}).get(metric), _rows(_items(results, method, metric))
             if rows and stated is not None and abs(float(stated) - _value(rows, metric)) > TOLERANCE:
                 raise ValueError(
                     f"method {method!r}: {metric} is {float(stated):.4f} in the metrics but "
@@ -125,8 +149,9 @@ def compare(
     cell has ``reference`` (whose value is under ``base``), ``base``, ``value``, ``difference`` = value - base
     with ``low`` and ``high`` (each interval covers 1 - alpha on its own, so it may exclude 0 where the
     verdict, which counts all tests, is "no evidence"), ``p``, ``p_adjusted`` (Holm over all cells), ``n``
-    items and ``verdict``. Loss: bootstrap over items weighted by tokens. Accuracies: exact McNemar p and
-    Tango's interval.
+    items and ``verdict``. Loss: bootstrap over items weighted by tokens, whole sources at a time where items share
+    one (`clusters` of them). Accuracies: exact McNemar p and Tango's interval. Where a method has several ``seeds``,
+    or items of an accuracy share a source: ``statistics.over_seeds_and_items``.
 
     A metric is ``eval_loss``, a suite of ours, or a public benchmark with a verdict on each item, under its own name.
 
@@ -156,20 +181,22 @@ def compare(
     for key, method, start in contrasts:
         table[key] = {}
         for metric in metrics:
-            before, after, weights = _columns(_paired(results, method, start, metric), metric)
-            if metric == "eval_loss":
-                found = statistics.paired_bootstrap(
-                    before, after, weights=weights, seed=seed, resamples=resamples, alpha=alpha
+            before, after, options = _columns(_paired(results, method, start, metric), metric)
+            if metric == "eval_loss" or len(after) > 1 or options["clusters"]:
+                found = statistics.over_seeds_and_items(
+                    after - before, **options, seed=seed, resamples=resamples, alpha=alpha
                 )
             else:
-                found = statistics.paired_proportions(before, after, alpha)
-                found["p"] = statistics.mcnemar_exact(before, after)
+                found = statistics.paired_proportions(before[0], after[0], alpha)
+                found["p"] = statistics.mcnemar_exact(before[0], after[0])
             table[key][metric] = {
                 "reference": start,
-                "base": float(np.average(before, weights=weights)),
-                "value": float(np.average(after, weights=weights)),
+                "base": float(np.average(before.mean(axis=0), weights=options["weights"])),
+                "value": float(np.average(after.mean(axis=0), weights=options["weights"])),
                 **found,
-                "n": len(before),
+                "n": after.shape[1],
+                **({"clusters": len(set(options["clusters"]))} if options["clusters"] else {}),
+                **({"seeds": len(after)} if len(after) > 1 else {}),
             }
             p_values[f"{key}\n{metric}"] = found["p"]
     adjusted = statistics.holm(p_values)
@@ -192,20 +219,23 @@ def _facts(results: Mapping[str, dict], metric: str, tests: int, resamples: int,
     """What these items can show at all, see ``compare``."""
     base = _items(results, BASE, metric)
     columns = [_columns(_paired(results, method, BASE, metric), metric) for method in results if method != BASE]
-    facts: dict[str, Any] = {"n": len(base), "floor": _value(base, metric), "discordance": None}
+    facts: dict[str, Any] = {"n": len(next(iter(base.values()))), "floor": _value(_rows(base), metric)}
+    facts |= {"discordance": None, "seeds": max((len(b) for _, b, _ in columns), default=1)}
     levels = {"minimum_detectable_effect": alpha, "minimum_detectable_effect_adjusted": alpha / max(tests, 1)}
-    if not columns:
-        facts |= dict.fromkeys(levels)
-    elif metric == "eval_loss":
-        for name, level in levels.items():
-            facts[name] = float(
-                np.mean([statistics.minimum_detectable_mean(a, b, weights=w, alpha=level) for a, b, w in columns])
-            )
-        facts["resamples"] = resamples
-    else:
+    clusters = next((options["clusters"] for _, _, options in columns), None)
+    facts |= {"clusters": len(set(clusters))} if clusters else {}
+    if metric != "eval_loss" and columns:
         facts["discordance"] = float(np.mean([np.mean(a != b) for a, b, _ in columns]))
-        for name, level in levels.items():
-            facts[name] = statistics.minimum_detectable_effect(len(base), facts["discordance"], level)
+    for name, level in levels.items():
+        if not columns:
+            facts[name] = None
+        elif metric == "eval_loss" or clusters or facts["seeds"] > 1:
+            found = [statistics.minimum_detectable_mean(b - a, **options, alpha=level) for a, b, options in columns]
+            facts[name] = float(np.mean(found))
+        else:
+            facts[name] = statistics.minimum_detectable_effect(facts["n"], facts["discordance"], level)
+    if metric == "eval_loss" and columns:
+        facts["resamples"] = resamples
     return facts | {"tests": tests, "alpha": alpha}
 
 
@@ -224,19 +254,17 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
     """
     alpha = next((facts["alpha"] for facts in comparison["suites"].values()), 0.05)
     metrics = [*METRICS, *(metric for metric in compared(comparison) if metric not in METRICS)]
-    items = {method: {metric: _items(results, method, metric) for metric in metrics} for method in results}
-    axes = list(dict.fromkeys(row["axis"] for method in results for row in items[method]["agent"].values()))
+    items = {method: {metric: _rows(_items(results, method, metric)) for metric in metrics} for method in results}
+    axes = list(dict.fromkeys(row["axis"] for method in results for row in items[method]["agent"]))
     table = []
     for method, result in results.items():
         loss = items[method]["eval_loss"]
         row: dict[str, Any] = {"method": method, "eval_loss": _value(loss, "eval_loss") if loss else ""}
-        groups = {metric: list(items[method][metric].values()) for metric in metrics[1:]}
-        groups |= {
-            f"agent_{axis}": [one for one in items[method]["agent"].values() if one["axis"] == axis] for axis in axes
-        }
+        groups = {metric: items[method][metric] for metric in metrics[1:]}
+        groups |= {f"agent_{axis}": [one for one in items[method]["agent"] if one["axis"] == axis] for axis in axes}
         for name, rows in groups.items():
             right = sum(bool(one["correct"]) for one in rows)
-            low, high = statistics.wilson(right, len(rows), alpha)
+            low, high = _share_interval(rows, alpha)
             row |= {
                 name: right / len(rows) if rows else "",
                 f"{name}_low": low if rows else "",
@@ -258,6 +286,17 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
         row |= {f"{metric}_verdict_vs_start": starts.get(metric, {}).get("verdict", "") for metric in metrics}
         table.append(row)
     return table
+
+
+def _share_interval(rows: Sequence[dict], alpha: float) -> tuple[float, float]:
+    """Wilson's interval of the share right, or with several training seeds that over seeds and items, within [0, 1]."""
+    by_seed: dict[int, list[bool]] = {}
+    for row in sorted(rows, key=lambda row: row["id"]):  # the same item in the same column for each seed
+        by_seed.setdefault(row.get("seed", 0), []).append(bool(row["correct"]))
+    if len(by_seed) < 2:
+        return statistics.wilson(sum(map(sum, by_seed.values())), len(rows), alpha)
+    found = statistics.over_seeds_and_items(list(by_seed.values()), seed=0, resamples=0, alpha=alpha)
+    return max(0.0, found["low"]), min(1.0, found["high"])
 
 
 def amount(metric: str, value: float, *, signed: bool = False) -> str:
@@ -331,6 +370,11 @@ def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mappi
     return "\n".join([*lines, "", *_reading(comparison, shown)]) + "\n"
 
 
+def _count(facts: Mapping[str, Any]) -> str:
+    """The number of items, with that of the texts they were made from where it is smaller."""
+    return f"{facts['n']}" + (f" from {facts['clusters']} sources" if "clusters" in facts else "")
+
+
 def _reading(comparison: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     facts = comparison["suites"]
     if not shown or not facts[shown[0]]["tests"]:
@@ -338,7 +382,7 @@ def _reading(comparison: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
     alpha, tests = facts[shown[0]]["alpha"], facts[shown[0]]["tests"]
     smallest = "; ".join(
         f"{title(metric)} {amount(metric, facts[metric]['minimum_detectable_effect'])}"
-        f"{'' if metric == 'eval_loss' else ' points'} (n = {facts[metric]['n']})"
+        f"{'' if metric == 'eval_loss' else ' points'} (n = {_count(facts[metric])})"
         for metric in shown
     )
     return [

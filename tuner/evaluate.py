@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from tuner import agent, data, hardware, harness, logps, metrics, model, template
+from tuner import agent, data, general_text, hardware, harness, logps, metrics, model, template
 from tuner.checks import CHECKS
 from tuner.engine import TransformersEngine
 from tuner.params import Runtime, Sampling
@@ -26,7 +26,8 @@ def rows(
     `quantize` is what the adapter was trained on (see model.load), `tasks` the items by suite (`checks.read`), and
     `lm_eval_tasks` the public benchmarks to run beside them (`harness.load`).
 
-    Suites: "loss" (nll in nats and tokens of each validation completion), "preference" (log-probability of chosen
+    Suites: "loss" (nll in nats and tokens of each validation completion), "general_text" (the same of each window of
+    a text that has nothing to do with the data), "preference" (log-probability of chosen
     and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent".
     Those of the public benchmarks are described in `harness.rows`. `progress(name)` returns a wrapper that shows a
     bar of that name.
@@ -44,6 +45,7 @@ def rows(
 
     return [
         *_loss(tokenizer, validation_rows, scored),
+        *general_text.rows(tokenizer, scored),
         *_preference(tokenizer, pair_rows, scored),
         *knowledge_rows(tokenizer, tasks["knowledge"], scored),
         *written_rows(tokenizer, tasks["instruction_following"] + tasks["agent"], engine, progress),
@@ -54,7 +56,14 @@ def rows(
 def _loss(tokenizer, validation_rows, scored) -> list[dict]:
     pairs = data.tokenized(tokenizer, validation_rows)
     return [
-        {"id": f"loss-{row['id']}", "suite": "loss", "axis": "loss", "nll": -logp, "tokens": len(completion)}
+        {
+            "id": f"loss-{row['id']}",
+            "suite": "loss",
+            "axis": "loss",
+            "source": str(row["id"]).split("-")[0],  # the kept row that a row of the verify stage was made of
+            "nll": -logp,
+            "tokens": len(completion),
+        }
         for row, (_, completion), logp in zip(validation_rows, pairs, scored(pairs, "validation loss"), strict=True)
     ]
 
@@ -112,20 +121,23 @@ def knowledge_rows(tokenizer, items, scored) -> list[dict]:
 def written_rows(tokenizer, items, engine, progress) -> list[dict]:
     """Answer greedily and check. Feedback items that went wrong get the checker's message and a second turn."""
 
-    def reply(asked: list[dict], name: str) -> list[str]:
+    def reply(asked: list[dict], name: str) -> list[tuple[str, dict]]:
         prompts = [template.prompt_ids(tokenizer, item["messages"]) for item in asked]
         greedy = [
             Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=item["max_tokens"])
             for item in asked
         ]
         found = engine.sample(prompts, [0] * len(asked), greedy, progress(name))  # no draw uses the seeds
-        return [tokenizer.decode(sample.ids).strip() for sample in found]
+        return [
+            (tokenizer.decode(sample.ids).strip(), {"finish": sample.finish, "reply_tokens": len(sample.ids)})
+            for sample in found
+        ]
 
     answered = []
-    for item, text in zip(items, reply(items, "answers"), strict=True):
+    for item, (text, ended) in zip(items, reply(items, "answers"), strict=True):
         verdict = CHECKS[item["suite"]](item, text)
         kept = {name: item[name] for name in ("id", "suite", "axis", "messages", "reference")}
-        answered.append({**kept, "reply": text, **verdict})
+        answered.append({**kept, "reply": text, **ended, **verdict})
     again = []
     for item, row in zip(items, answered, strict=True):
         if row["axis"] == "feedback":
@@ -133,6 +145,6 @@ def written_rows(tokenizer, items, engine, progress) -> list[dict]:
             if message := agent.feedback(item, row["reply"]):
                 turns = [{"role": "assistant", "content": row["reply"]}, {"role": "user", "content": message}]
                 again.append((item | {"messages": item["messages"] + turns}, row))
-    for (item, row), text in zip(again, reply([item for item, _ in again], "second turns"), strict=True):
+    for (item, row), (text, _) in zip(again, reply([item for item, _ in again], "second turns"), strict=True):
         row.update(agent.check_turns(item, row["reply"], text), second_reply=text)
     return answered

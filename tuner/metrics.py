@@ -2,6 +2,8 @@
 
 from statistics import mean
 
+from tuner import intrinsic
+
 SUITES = ("instruction_following", "knowledge", "agent")
 AGENT_AXES = ("planning", "reasoning", "context", "feedback", "tool_use")
 UNTRAINED = {
@@ -23,14 +25,14 @@ NAMES = (
 )
 
 
-def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
+def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict[str, float | None]:
     """Return the metrics of a method from its rows, the base's rows and its training record (None: untrained).
 
     `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
     validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
     half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include
-    those of the adapter it started from. A public benchmark has its name for a key. With several seeds all are means
-    over them.
+    those of the adapter it started from. The measures of `intrinsic.of_rows` are among them. A public benchmark has its
+    name for a key. With several seeds all are means over them.
     """
     shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
     for axis in AGENT_AXES:
@@ -44,6 +46,7 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict:
         **{name: round(mean(values), 4) for name, values in shares.items()},
         "preference_accuracy": round(mean((gain > 0) + (gain == 0) / 2 for gain in gains), 4),
         "reward_margin": round(mean(gains), 4),
+        **intrinsic.of_rows(rows, base),
         **{name: trained[name] for name in UNTRAINED},
         "train_seconds": trained.get("train_seconds_with_start", trained["train_seconds"]),
         **{row["axis"]: round(row["value"], 4) for row in rows if row["suite"] == "lm_eval"},

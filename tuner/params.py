@@ -231,6 +231,13 @@ class Evaluate(Section):
     lm_eval_tasks: list[Text]
 
 
+class Judge(Section):
+    """A sequence-classification checkpoint with one output that scores replies; `sha256` as in DirectoryModel."""
+
+    path: Text
+    sha256: Sha256
+
+
 class Compare(Section):
     resamples: Annotated[int, Field(ge=100)]
     alpha: Annotated[float, Field(gt=0, lt=0.5)]
@@ -270,6 +277,7 @@ class Params(Section):
     adapters: dict[Annotated[str, Field(pattern=MODEL_NAME)], Method]  # each a section of its own in the file
     dpo: Dpo
     evaluate: Evaluate
+    judge: Judge | None
     compare: Compare
     tune: dict[str, Annotated[list[Positive], Field(min_length=1)]]
     runtime: Runtime

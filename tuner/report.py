@@ -7,7 +7,7 @@ phrases of one language as ``words``; names of methods stand in backticks, and l
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.compare import BASE, METRICS, amount, compared, contrasts
+from tuner.compare import ACCURACIES, BASE, METRICS, MINUS, amount, compared, contrasts
 from tuner.params import Compare
 from tuner.report_phrases import PHRASES
 
@@ -25,7 +25,8 @@ def page(
     student: str,
     seed: int,
     comparison: Mapping[str, Any],
-    metrics: Mapping[str, Mapping[str, float]],
+    metrics: Mapping[str, Mapping[str, float | None]],
+    secondary: Mapping[str, Any],
     records: Mapping[str, dict],
     counts: Mapping[str, int],
     verified: Mapping[str, Any],
@@ -33,21 +34,23 @@ def page(
     """Return the page in Markdown.
 
     ``comparison`` is what ``compare.compare`` returns, ``metrics`` (of base, too) what ``metrics.of_method`` does,
-    ``records`` those of each training, ``counts`` those of the filters and ``verified`` those of the rows with checked
-    constraints. The page is in ``settings.language``, and has prices where ``price_per_hour`` is above 0. Raises
-    ValueError for a method that one of them lacks, and for a record or counts without a number that the page states.
+    ``secondary`` what ``secondary.compare`` does, ``records`` those of each training, ``counts`` those of the filters
+    and ``verified`` those of the rows with checked constraints. The page is in ``settings.language``, and has prices
+    where ``price_per_hour`` is above 0. Raises ValueError for a method that one of them lacks, and for a record or
+    counts without a number that the page states.
     """
     words = PHRASES[settings.language]
     public = [metric for metric in compared(comparison) if metric not in METRICS]
     words = words | {metric: f"`{metric}`" for metric in public}
     words |= {f"about_{metric}": words["about_benchmark"] for metric in public}
     methods = [method for method in metrics if method != BASE]
-    _check(methods, comparison, metrics, records, counts, verified)
+    _check(methods, comparison, metrics, secondary, records, counts, verified)
     sections = {
         "run": _run(words, generator, student, seed, comparison, records, counts, verified),
         "results": [_results(words, methods, comparison), _reading(words, comparison)],
         "got_better": _changed(words, comparison, "better"),
         "got_worse": _changed(words, comparison, "worse"),
+        "beside": _beside(words, methods, comparison, metrics, secondary),
         "cannot": _undecided(words, comparison, metrics),
         "cost": _cost(words, methods, records, settings.price_per_hour),
     }
@@ -57,11 +60,12 @@ def page(
     return "\n\n".join([*blocks, words["more"]]) + "\n"
 
 
-def _check(methods, comparison, metrics, records, counts, verified) -> None:
+def _check(methods, comparison, metrics, secondary, records, counts, verified) -> None:
     if BASE not in metrics or not methods:
         raise ValueError("a report needs the metrics of base and of a method")
     for method in methods:
-        for name, found in {"comparison": comparison, "training records": records}.items():
+        given = {"comparison": comparison, "secondary measures": secondary, "training records": records}
+        for name, found in given.items():
             if method not in found:
                 raise ValueError(f"method {method!r} has metrics but is missing in the {name}")
         missing = [name for name in TRAINED if name not in records[method]["train_info"]]
@@ -140,6 +144,8 @@ def _run(words, generator, student, seed, comparison, records, counts, verified)
         )
         for (start, rows), names in alike.items()
     ]
+    seeds = max(facts["seeds"] for facts in comparison["suites"].values())
+    once = words["once"].format(seed=seed) if seeds == 1 else words["several"].format(seeds=seeds)
     devices = dict.fromkeys(
         words["one_device"].format(
             name=record["meta_info"]["device_name"],
@@ -163,7 +169,7 @@ def _run(words, generator, student, seed, comparison, records, counts, verified)
             verified=f"{verified['rows']:,}",
             held_out=f"{max(0, held_out - counts['validation']):,}",
         ),
-        f"- {words['methods'].format(trained='; '.join(trained))} {words['once'].format(seed=seed)}",
+        f"- {words['methods'].format(trained='; '.join(trained))} {once}",
         f"- {words['measures']}",
         *about,
         f"- {words['device'].format(devices=', '.join(devices))}",
@@ -214,6 +220,43 @@ def _changed(words: Words, comparison: Mapping[str, Any], verdict: str) -> list[
     return ["\n".join(lines), *note]
 
 
+def _beside(words, methods, comparison, metrics, secondary) -> list[str]:
+    """The measures that have no verdict: a table, and how to read it."""
+    judged = all(found["win_rate"] is not None for found in metrics.values())
+    names = ["reply_tokens", "never_stops", "distinct_2", "forgetting", *(["win_rate_length_controlled"] * judged)]
+    rows = [[f"`{BASE}`", *(_measure(words, name, metrics[BASE][name]) for name in names)]]
+    for key in [*methods, *(key for key in contrasts(comparison) if key not in methods)]:
+        cells = [_names(words, key, next(iter(secondary[key].values()))["reference"])]
+        for name in names:
+            value = [_measure(words, name, metrics[key][name])] if key in methods else []
+            cell = secondary[key].get(name)
+            if cell and "value" in cell:  # a share of its own, and no difference
+                value = [_measure(words, name, cell["value"])]
+            if cell:
+                shown = [_measure(words, name, cell[end], signed="value" not in cell) for end in ("low", "high")]
+                difference = "" if "value" in cell else _measure(words, name, cell["difference"], signed=True) + " "
+                value.append(f"{difference}[{', '.join(shown)}]")
+            cells.append("<br>".join(value))
+        rows.append(cells)
+    windows = next(iter(secondary.values()))["forgetting"]["n"]
+    reading = [words["beside_reading"].format(windows=windows), words["judged" if judged else "not_judged"]]
+    return [words["beside_label"], _table([words["method"], *(words[name] for name in names)], rows), " ".join(reading)]
+
+
+def _measure(words: Words, name: str, value: float | None, *, signed: bool = False) -> str:
+    """Return a secondary measure as text: tokens, percent (differences in points), a share or nats; None is a dash."""
+    if value is None:
+        return "\N{EN DASH}"
+    if name in ("never_stops", "win_rate_length_controlled"):
+        shown = amount("agent", value, signed=signed)
+        return shown if signed else words["percent"].format(value=shown)
+    places = {"reply_tokens": 1, "distinct_2": 3, "forgetting": 3}[name]
+    text = f"{abs(value):.{places}f}"
+    if float(text) == 0:
+        return text
+    return (MINUS if value < 0 else "+" if signed else "") + text
+
+
 def _undecided(words: Words, comparison: Mapping[str, Any], metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
     """What has no verdict, how large a difference would have got one, and what else these numbers leave open."""
     open_cells = [entry for entry in _cells(comparison) if entry[2]["verdict"] == "no evidence"]
@@ -239,7 +282,8 @@ def _undecided(words: Words, comparison: Mapping[str, Any], metrics: Mapping[str
     none_right = [words[name] for name in axes if all(found[name] == 0 for found in metrics.values())]
     if none_right:
         lines.append(f"- {words['all_wrong'].format(axes=', '.join(none_right))}")
-    lines.append(f"- {words['seed_note']}")
+    seeds = max(facts["seeds"] for facts in comparison["suites"].values())
+    lines.append(f"- {words['seed_note' if seeds == 1 else 'seeds_note']}")
     if not open_cells:
         return [words["all_told"], "\n".join(lines)]
     table = _table([words[name] for name in ("measure", "items", "without", "findable")], rows)

@@ -76,6 +76,24 @@ PHRASES: dict[str, dict[str, str]] = {
         "nothing_worse": "Nothing that these items can prove. That is no proof of no harm: see below.",
         "loss_note": "A lower validation loss means that a method learned to write more like the training data. "
         "Whether its answers are better is what the other measures say.",
+        "beside": "What else changed",
+        "beside_label": "**Secondary measures.** They describe the replies and are no part of the comparisons above: "
+        "no verdict is drawn from them, and each range stands for itself.",
+        "reply_tokens": "reply length (tokens)",
+        "never_stops": "replies that do not end",
+        "distinct_2": "distinct word pairs",
+        "forgetting": "forgetting (nats per token)",
+        "win_rate_length_controlled": "preferred to base at equal length",
+        "beside_reading": "Under each value: its difference to base (or to the second method) with its range, on the "
+        "same items. A reply does not end when it is cut at its limit. Distinct word pairs: the share of different "
+        "ones, over the same number of pairs for every method; it has no range. Forgetting: how much more unexpected "
+        "a general English text ({windows} windows) is to the method than to base; above 0, it has got worse at it.",
+        "judged": "Preferred: how often the judge named in `judge` prefers the method's replies, were they as long as "
+        "base's.",
+        "not_judged": "No judge is named in `judge`, so there is no win rate.",
+        "several": "Each method was trained {seeds} times, with other seeds.",
+        "seeds_note": "The ranges say how much depends on the choice of items and on the training seed; those of the "
+        "secondary measures on the items alone.",
         "cannot": "What cannot be told",
         "all_told": "Every comparison has a verdict.",
         "no_evidence_means": '"No evidence" means that a difference like the one seen can well be luck with so few '
@@ -200,6 +218,24 @@ PHRASES: dict[str, dict[str, str]] = {
         "참고).",
         "loss_note": "검증 손실이 낮아졌다는 것은 학습 데이터와 더 비슷하게 쓰게 되었다는 뜻입니다. 답변이 더 "
         "나아졌는지는 다른 지표로 판단해야 합니다.",
+        "beside": "그 밖에 달라진 것",
+        "beside_label": "**보조 지표.** 답변의 성격을 보여 주는 값으로 위의 비교에는 들어가지 않습니다. 판정은 내리지 "
+        "않으며, 각 범위는 따로따로 읽어야 합니다.",
+        "reply_tokens": "답변 길이(토큰)",
+        "never_stops": "끝맺지 못한 답변",
+        "distinct_2": "서로 다른 단어 쌍",
+        "forgetting": "망각(토큰당 nat)",
+        "win_rate_length_controlled": "같은 길이일 때 base보다 선호",
+        "beside_reading": "각 값 아래는 같은 문항에서 잰 base(또는 뒤의 방법)와의 차이와 범위입니다. 한도에서 잘린 "
+        "답변은 끝맺지 못한 것으로 셉니다. 서로 다른 단어 쌍은 모든 방법에서 같은 수의 쌍을 놓고 구한 비율이며 범위는 "
+        "없습니다. 망각은 일반 영어 글({windows}개 구간)을 base보다 얼마나 더 뜻밖이라고 여기는지이며, 0보다 크면 "
+        "나빠진 것입니다.",
+        "judged": "선호: 답변 길이가 base와 같다고 할 때 `judge`에 적힌 심판 모델이 이 방법의 답변을 고르는 "
+        "비율입니다.",
+        "not_judged": "`judge`에 심판 모델이 없으므로 승률은 없습니다.",
+        "several": "방법마다 시드를 바꾸어 {seeds}번씩 학습했습니다.",
+        "seeds_note": "위 범위는 문항 선택과 학습 시드에 따른 변동을 함께 나타냅니다. 보조 지표의 범위는 문항에 따른 "
+        "변동만 나타냅니다.",
         "cannot": "알 수 없는 것",
         "all_told": "모든 비교에서 판정이 나왔습니다.",
         "no_evidence_means": "‘근거 부족’은 문항이 이만큼뿐이면 관찰된 정도의 차이가 우연히도 충분히 나올 수 있다는 "

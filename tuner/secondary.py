@@ -1,0 +1,63 @@
+"""The measures beside the four that verdicts are about: differences with intervals, outside the Holm family.
+
+They describe how a method has changed the model. Nobody is to pick the best-looking of them as a result, so they have
+no verdict and no p-value, and each interval stands for itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tuner import intrinsic, statistics, win_rate
+
+MEASURES = ("reply_tokens", "never_stops", "forgetting", "win_rate_length_controlled")
+
+
+def compare(
+    results: Mapping[str, dict], contrasts: Mapping[str, tuple[str, str]], *, seed: int, resamples: int, alpha: float
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return {comparison: {measure: {"reference", "difference", "low", "high", "n"}}} for (method, start) pairs.
+
+    `reply_tokens` (tokens) and `forgetting` (nats per token, windows weighted by tokens): paired bootstrap.
+    `never_stops` (fraction): Tango's interval. `win_rate_length_controlled` has no difference: "value" (0 to 1, where
+    0.5 is no preference) with its interval, and stands only where both were judged.
+    """
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    options = {"seed": seed, "resamples": resamples, "alpha": alpha}
+    for key, (method, start) in contrasts.items():
+        rows, before = results[method]["items"], results[start]["items"]
+        replies = _pairs(rows, before, "finish")
+        windows = [pair for pair in _pairs(rows, before, "nll") if pair[0]["suite"] == "general_text"]
+        tokens = _column(windows, 0, lambda row: row["tokens"])
+        nats = [_column(windows, side, lambda row: row["nll"] / row["tokens"]) for side in (0, 1)]
+        lengths = [_column(replies, side, lambda row: row["reply_tokens"]) for side in (0, 1)]
+        endless = [_column(replies, side, lambda row: row["finish"] == "length") for side in (0, 1)]
+        cells = {
+            "reply_tokens": statistics.paired_bootstrap(*lengths, **options) | {"n": len(replies)},
+            "never_stops": statistics.paired_proportions(*endless, alpha) | {"n": len(replies)},
+            "forgetting": statistics.paired_bootstrap(*nats, weights=tokens, **options) | {"n": len(windows)},
+        }
+        if judged := intrinsic.judgements(rows, before):
+            rate = win_rate.length_controlled(judged, alpha)
+            cells["win_rate_length_controlled"] = {"value": rate.pop("win_rate"), **rate, "n": len(judged)}
+        for cell in cells.values():
+            cell.pop("p", None)
+        found[key] = {name: {"reference": start, **cell} for name, cell in cells.items()}
+    return found
+
+
+def _pairs(rows: Sequence[dict], before: Sequence[dict], field: str) -> list[tuple[dict, dict]]:
+    """Return (start's row, method's row) of each item that has the field; ValueError where the items differ.
+
+    Where a method has several training seeds, those of its first: these measures do not say how training varies.
+    """
+    mine, its = ({row["id"]: row for row in reversed(found) if field in row} for found in (rows, before))
+    if mine.keys() != its.keys():
+        odd = sorted(mine.keys() ^ its.keys())[0]
+        raise ValueError(f"item {odd!r} was evaluated for one of two methods only; evaluate both again")
+    return [(row, mine[key]) for key, row in its.items()]
+
+
+def _column(pairs: Sequence[tuple[dict, dict]], side: int, value) -> np.ndarray:
+    return np.array([float(value(pair[side])) for pair in pairs])
