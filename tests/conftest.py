@@ -103,7 +103,13 @@ def runtime():
     from tuner.params import Runtime
 
     return Runtime(
-        device="cpu", dtype="float32", sample_rows=8, forward_tokens=512, train_rows=1, openvino_cache_gigabytes=1
+        device="cpu",
+        dtype="float32",
+        sample_rows=8,
+        forward_tokens=512,
+        train_rows=1,
+        openvino_cache_gigabytes=1,
+        server_url=None,
     )
 
 
