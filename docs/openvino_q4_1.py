@@ -99,7 +99,7 @@ def compare(tensors: list, built: list) -> None:
     print(f"zero point is -m/d rounded to a whole number in {np.mean(rounded):.2%} of blocks")
     if not rounded.all():
         ties = np.abs(exact[~rounded] % 1 - 0.5)
-        print(f"in the others -m/d is at most {ties.max():.4f} from a half: near ties")
+        print(f"in the others -m/d is at most {ties.max():.4f} from a half")
     print(f"shift of a block, in steps d: mean {error.mean():.3f}, largest {error.max():.2f}")
     print(f"relative error of the weights, root mean square: {np.sqrt(spread / signal):.4f}")
     best = np.abs(exact - np.rint(np.clip(exact, 0, 15)))
