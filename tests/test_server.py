@@ -83,8 +83,9 @@ def prompts(tokenizer):
 
 
 def test_rows_come_back_in_order_each_with_its_own_seed_and_settings(client, sampler, prompts):
-    settings = [PURE, GREEDY, PURE.model_copy(update={"max_new_tokens": 3, "top_k": 5}), PURE, GREEDY] * 4
-    many, seeds = prompts * 4, list(range(20))
+    long = PURE.model_copy(update={"max_new_tokens": 40})  # of 64 such rows some stop, and some do not
+    settings = [long] * 64 + [PURE, GREEDY, PURE.model_copy(update={"max_new_tokens": 3, "top_k": 5}), PURE, GREEDY] * 4
+    many, seeds = [prompts[0]] * 64 + prompts * 4, [*range(64), *range(20)]
     found = client.sample(many, seeds, settings)
     assert found == sampler.sample(many, seeds, settings)
     assert {sample.finish for sample in found} == {"stop", "length"}
