@@ -1,4 +1,4 @@
-"""The shape every stage has. The only place that reads argv, params.yaml and the environment.
+"""The shape every stage has. The only place that reads argv, params.yaml and the environment (but for a server's key).
 
 A stage script says which files it reads and writes and has one `main(paths, params, scratch)`, which makes one to
 three library calls and returns the line that sums the stage up.

@@ -110,6 +110,7 @@ def runtime():
         train_rows=1,
         tensorboard=False,
         openvino_cache_gigabytes=1,
+        server_url=None,
     )
 
 

@@ -1,7 +1,7 @@
 """Sampling engines. Both take prompts as token ids and one seed a row, and return ids and finish reasons.
 
 `OpenVinoEngine` is several times faster on a CPU and needs the GGUF that the base stage writes for models that
-come as GGUF; `TransformersEngine` takes any model, any adapter, CPU or GPU.
+come as GGUF; `TransformersEngine` takes any model, any adapter, CPU or GPU; `server.ServerEngine` asks a server.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,6 +38,10 @@ def choose(kind: str, folder: str | Path, runtime: Runtime) -> str:
         return "openvino" if device == "cpu" and has_gguf else "transformers"
     if kind == "openvino" and not has_gguf:
         raise UserError(f"engine: openvino samples from a GGUF and {folder} has none; use engine: transformers")
+    if kind == "server" and runtime.server_url is None:
+        raise UserError(
+            "engine: server needs runtime.server_url, such as http://127.0.0.1:8000; start one, or use auto"
+        )
     return kind
 
 
@@ -47,6 +51,10 @@ def load(name: str, folder: str | Path, runtime: Runtime):
     if name == "openvino":
         require_agreement(folder)
         return OpenVinoEngine(Path(folder) / GGUF, tokenizer, runtime.openvino_cache_gigabytes)
+    if name == "server":
+        from tuner.server import ServerEngine  # which needs this module
+
+        return ServerEngine(runtime.server_url, tokenizer, runtime.sample_rows)
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     return TransformersEngine(model.load(folder, device=device, dtype=dtype), tokenizer, runtime.sample_rows)
 

@@ -11,13 +11,13 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tuner.constraints import FAMILIES
 from tuner.errors import UserError
-from tuner.params_errors import COMMIT, MODEL_NAME, SHA256, explain, one_line, shown
+from tuner.params_errors import COMMIT, MODEL_NAME, SHA256, URL, explain, one_line, shown
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
-Engine = Literal["auto", "openvino", "transformers"]
+Engine = Literal["auto", "openvino", "transformers", "server"]
 
 # PEFT's types that train virtual tokens and leave the model's own layers as they are.
 VIRTUAL = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "CARTRIDGE")
@@ -255,6 +255,7 @@ class Runtime(Section):
     train_rows: Count
     tensorboard: bool
     openvino_cache_gigabytes: Count
+    server_url: Annotated[str, Field(pattern=URL)] | None
 
 
 class Params(Section):

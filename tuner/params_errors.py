@@ -7,10 +7,12 @@ from pydantic import BaseModel
 
 # What a text has to look like, and how a reader is told so.
 SHA256, COMMIT, MODEL_NAME = r"^[0-9a-f]{64}$", r"^[0-9a-f]{40}$", r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+URL = r"^https?://[^@\s]+$"
 PATTERNS = {
     SHA256: "a SHA-256: 64 digits, 0-9 and a-f",
     COMMIT: "a whole commit: 40 digits, 0-9 and a-f",
     MODEL_NAME: "letters, digits, - and _ (no dot: DVC reads models.a.b as b inside a)",
+    URL: "an address such as http://127.0.0.1:8000, without a key or password in it",
 }
 
 # What is allowed, by pydantic's type of error and to go on from "must be", where pydantic's own words will not do.
