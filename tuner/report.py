@@ -7,7 +7,7 @@ phrases of one language as ``words``; names of methods stand in backticks, and l
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tuner.compare import ACCURACIES, BASE, METRICS, MINUS, amount, compared, contrasts
+from tuner.compare import BASE, METRICS, MINUS, amount, compared, contrasts
 from tuner.params import Compare
 from tuner.report_phrases import PHRASES
 
