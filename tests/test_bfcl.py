@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tuner import bfcl, wheels
+from tuner import bfcl, checks, io, items, params, tasks, wheels
 from tuner.errors import UserError
 
 
@@ -170,3 +170,15 @@ def test_repeating_the_prompt_is_not_an_answer(wheel):
         prompt = one["messages"][0]["content"]
         for echo in (prompt, prompt.lower(), *prompt.split("\n"), 'or {"name": null} if no function fits.'):
             assert not correct(one, echo), echo
+
+
+def test_a_count_in_the_settings_makes_a_file_that_is_read_checked_and_counted(wheel, tmp_path, monkeypatch):
+    monkeypatch.setattr(bfcl, "fetch", lambda folder: wheel)
+    settings = params.load("params.yaml").evaluate.model_copy(update={"instruction_following": 19, "knowledge": 10})
+    assert "bfcl" not in tasks.made(settings, 3)
+    made = tasks.made(settings.model_copy(update={"bfcl": 6}), 3)
+    assert made["bfcl"] == bfcl.items(6, 3, wheel)
+    for suite, rows in made.items():
+        io.write_jsonl(items.file_of(tmp_path, suite), rows)
+    assert checks.read(tmp_path)["bfcl"] == made["bfcl"]
+    assert not any(checks.CHECKS["bfcl"](item, "hello")["correct"] for item in made["bfcl"])

@@ -8,7 +8,7 @@ from closure import ROOT
 from tuner import evaluate, io, items, model, tasks
 from tuner.params import Evaluate
 
-SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, lm_eval_tasks=[])
+SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, lm_eval_tasks=[])
 NAMES = {suite: f"tuner_{suite}" for suite in items.SUITES}
 
 
@@ -78,6 +78,7 @@ def ours(student, adapter, folder, runtime):
         validation_rows=[],
         pair_rows=[],
         tasks=items.read(folder),
+        bfcl=0,
         lm_eval_tasks=[],
         runtime=runtime,
         progress=lambda _: iter,

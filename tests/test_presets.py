@@ -8,7 +8,7 @@ from dvc.repo import Repo
 from ruamel.yaml import YAML
 from test_graph import index_of
 
-from tuner import decontaminate, params
+from tuner import decontaminate, params, tasks
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 SHIPPED = YAML(typ="safe").load(ROOT / "params.yaml")
@@ -40,7 +40,7 @@ def test_it_loads_with_the_keys_of_the_shipped_file(preset):
 @every_preset
 def test_there_are_as_many_items_as_it_asks_for(preset):
     loaded = params.load(preset)
-    assert decontaminate.evaluation_texts(loaded.evaluate, loaded.seed)
+    assert decontaminate.evaluation_texts(tasks.made(loaded.evaluate, loaded.seed))
 
 
 @every_preset

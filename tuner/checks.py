@@ -4,12 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tuner import agent, following, items
+from tuner import agent, bfcl, following, items
 from tuner.errors import UserError
 
 CHECKS: dict[str, Callable[[dict[str, Any], str], dict[str, bool]]] = {
     "instruction_following": following.check,
     "agent": agent.check,
+    "bfcl": bfcl.check,
 }
 
 # What a model could say: the checks of all axes find a number, a move, a sentence, a call and an answer in it.
@@ -24,7 +25,7 @@ def read(folder: str | Path) -> dict[str, list[dict[str, Any]]]:
     """
     found = items.read(folder)
     for suite, check in CHECKS.items():
-        for place, item in items.numbered(folder, suite):
+        for place, item in items.numbered(folder, suite) if suite in found else ():
             if suite == "agent" and item["axis"] not in agent.AXES:
                 raise UserError(f"{place}: axis = {item['axis']!r}: must be one of {', '.join(agent.AXES)}")
             said = item["reference"].get("solution", PROBE)

@@ -28,7 +28,7 @@ def rows(
 
     Suites: "loss" (nll in nats and tokens of each validation completion), "general_text" (the same of each window of
     a text that has nothing to do with the data), "preference" (log-probability of chosen
-    and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent".
+    and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent", "bfcl".
     Those of the public benchmarks are described in `harness.rows`. `progress(name)` returns a wrapper that shows a
     bar of that name.
     """
@@ -43,12 +43,13 @@ def rows(
         found = logps.completion_logps(loaded, pairs, max_tokens=runtime.forward_tokens, progress=progress(name))
         return [float(row.sum()) for row in found]
 
+    written = [item for suite in CHECKS for item in tasks.get(suite, [])]
     return [
         *_loss(tokenizer, validation_rows, scored),
         *general_text.rows(tokenizer, scored),
         *_preference(tokenizer, pair_rows, scored),
         *knowledge_rows(tokenizer, tasks["knowledge"], scored),
-        *written_rows(tokenizer, tasks["instruction_following"] + tasks["agent"], engine, progress),
+        *written_rows(tokenizer, written, engine, progress),
         *harness.rows(public, loaded, tokenizer, runtime.forward_tokens),
     ]
 

@@ -69,7 +69,14 @@ class Knowledge(_Row):
     answer: Annotated[int, Field(ge=0)]
 
 
-SUITES = {"instruction_following": InstructionFollowing, "agent": Agent, "knowledge": Knowledge}
+class Bfcl(Agent):
+    """A request and the functions there are; `reference` holds the right call, null where no function fits."""
+
+    suite: Literal["bfcl"]
+
+
+SUITES = {"instruction_following": InstructionFollowing, "agent": Agent, "knowledge": Knowledge, "bfcl": Bfcl}
+MAY_BE_MISSING = ("bfcl",)  # without a file of it, nothing is asked
 
 
 def file_of(folder: str | Path, suite: str) -> Path:
@@ -78,7 +85,7 @@ def file_of(folder: str | Path, suite: str) -> Path:
 
 
 def read(folder: str | Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the items of every suite in the order of their files; no id occurs twice in all of them.
+    """Return the items of every suite that has a file, in its order; no id occurs twice in all of them.
 
     UserError, one line with file and line number: a missing or empty file, a line that is not JSON, a field that is
     missing or of the wrong kind, an id that another item has, an answer that is none of the choices.
@@ -86,6 +93,8 @@ def read(folder: str | Path) -> dict[str, list[dict[str, Any]]]:
     seen: dict[str, str] = {}
     found: dict[str, list[dict[str, Any]]] = {}
     for suite in SUITES:
+        if suite in MAY_BE_MISSING and not file_of(folder, suite).exists():
+            continue
         found[suite] = []
         for place, item in numbered(folder, suite):
             if item["id"] in seen:

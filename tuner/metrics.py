@@ -17,10 +17,17 @@ UNTRAINED = {
 NAMES = (
     "eval_loss",
     *SUITES,
+    "bfcl",
     *(f"agent_{axis}" for axis in AGENT_AXES),
     "valid_format",
     "preference_accuracy",
     "reward_margin",
+    "reply_tokens",
+    "never_stops",
+    "distinct_2",
+    "forgetting",
+    "win_rate",
+    "win_rate_length_controlled",
     *UNTRAINED,
 )
 
@@ -31,13 +38,15 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict[s
     `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
     validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
     half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include
-    those of the adapter it started from. The measures of `intrinsic.of_rows` are among them. A public benchmark has its
-    name for a key. With several seeds all are means over them.
+    those of the adapter it started from. The measures of `intrinsic.of_rows` are among them. The suite "bfcl" and
+    public benchmarks have their names for keys where they were asked for. With several seeds all are means over them.
     """
     shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
     for axis in AGENT_AXES:
         shares[f"agent_{axis}"] = [row["correct"] for row in rows if (row["suite"], row["axis"]) == ("agent", axis)]
     shares["valid_format"] = [row["valid_format"] for row in rows if "valid_format" in row]
+    if function_calls := [row["correct"] for row in rows if row["suite"] == "bfcl"]:
+        shares["bfcl"] = function_calls
     loss = [row for row in rows if row["suite"] == "loss"]
     gains = preference_gains(rows, base)
     trained = record["train_info"] if record else UNTRAINED

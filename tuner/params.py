@@ -228,6 +228,7 @@ class Evaluate(Section):
     instruction_following: Count
     knowledge: Count
     agent_per_axis: Count
+    bfcl: Annotated[int, Field(ge=0)]
     lm_eval_tasks: list[Text]
 
 
