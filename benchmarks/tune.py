@@ -1,23 +1,30 @@
-"""An equal grid of learning rates for every method, chosen on the validation loss: `make tune`.
+"""An equal grid of learning rates for every method, chosen on validation: `make tune`.
 
 python benchmarks/tune.py           queue one experiment a method and rate, run them, write docs/tune.csv and .png
 python benchmarks/tune.py --table   the table and the figure alone, from the experiments there are
 
 Each is `dvc exp run train@<method> -S <method>.learning_rate=<rate>`: the data is made once, and the adapter of the
 rate that ends up in params.yaml is not trained again. The grid is `tune` in params.yaml.
+
+Two things are looked at, and they pull apart: the validation loss, and how often the adapter follows the constraint of
+validation items (made as the evaluation's are, from another seed, and none of them among those). High rates teach
+constraints at the cost of the text. So a rate must leave the loss below the untouched model's; of these, all within one
+standard error of the best instruction following are as good, and the one with the lowest loss of them is taken.
 """
 
 import argparse
 import csv
 import io as text
+import math
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tuner import io, params  # noqa: E402
+from tuner import instruction_following, io, params  # noqa: E402
 from tuner.figure_style import MARKERS, canvas, method_colours, named, reference  # noqa: E402
 
 
@@ -50,14 +57,82 @@ def experiment_reference(experiment: str) -> str | None:
     return next(own, None)
 
 
-def table(grid: dict[str, list[float]]) -> list[dict]:
-    """Return a row a method and rate: validation loss before and after, steps, and whether it is the method's best."""
+VALIDATION_ITEMS = 190  # ten of each family of constraints
+
+
+def validation_items(settings: params.Params) -> list[dict]:
+    """Return items from another seed than the evaluation's, without any that is asked there."""
+    asked = instruction_following.items(settings.evaluate.instruction_following, settings.seed)
+    prompts = {item["messages"][0]["content"] for item in asked}
+    made = instruction_following.items(VALIDATION_ITEMS, settings.seed + 1)
+    return [item for item in made if item["messages"][0]["content"] not in prompts]
+
+
+def followed(settings: params.Params, adapters: dict[str, Path | None]) -> dict[str, float]:
+    """Return the share of validation items that the student answers rightly with each adapter (None: without one)."""
+    from tqdm import tqdm
+
+    from tuner import evaluate, hardware, model
+    from tuner.engine import TransformersEngine
+
+    student = ROOT / "models" / settings.student
+    device, dtype = hardware.choose(settings.runtime.device, settings.runtime.dtype)
+    tokenizer, items, shares = model.load_tokenizer(student), validation_items(settings), {}
+    for label, adapter in adapters.items():
+        loaded = model.load(student, device=device, dtype=dtype, adapter=adapter)
+        engine = TransformersEngine(loaded, tokenizer, settings.runtime.sample_rows)
+        rows = evaluate.written_rows(tokenizer, items, engine, lambda _, label=label: lambda it: tqdm(it, desc=label))
+        shares[label] = sum(row["correct"] for row in rows) / len(rows)
+    return shares
+
+
+def table(grid: dict[str, list[float]], shares: dict[str, float], items: int) -> list[dict]:
+    """Return a row a method and rate: loss before and after, validation items followed, whether it is the one to take.
+
+    `shares` has those of the experiments by name and of "base", each over so many `items`.
+    """
     rows = []
     for method, rates in grid.items():
         found = [row for rate in rates if (row := outcome(method, rate))]
-        best = min((row["eval_loss"] for row in found), default=None)
-        rows += [row | {"best": int(row["eval_loss"] == best)} for row in found]
+        for row in found:
+            row["instruction_following"] = round(shares[name(method, row["learning_rate"])], 4)
+            row["instruction_following_base"] = round(shares["base"], 4)
+        taken = best(found, items)
+        rows += [row | {"best": int(row is taken)} for row in found]
     return rows
+
+
+def best(rows: list[dict], items: int) -> dict | None:
+    """Return the row of one method to take, by the rule above; None where every rate leaves the loss no lower."""
+    sound = [row for row in rows if row["eval_loss"] < row["first_eval_loss"]]
+    if not sound:
+        return None
+    highest = max(row["instruction_following"] for row in sound)
+    error = math.sqrt(highest * (1 - highest) / items)
+    near = [row for row in sound if row["instruction_following"] >= highest - error]
+    return min(near, key=lambda row: row["eval_loss"])
+
+
+def fetched(grid: dict[str, list[float]], folder: Path) -> dict[str, Path | None]:
+    """Fetch the adapters of the experiments that have a result; return where each is, and "base": None."""
+    found: dict[str, Path | None] = {"base": None}
+    for method, rates in grid.items():
+        for rate in rates:
+            experiment = name(method, rate)
+            if reference_of := experiment_reference(experiment):
+                wanted = [
+                    "get",
+                    "--quiet",
+                    "--rev",
+                    reference_of,
+                    "--out",
+                    str(folder / experiment),
+                    ".",
+                    f"models/{method}",
+                ]
+                subprocess.run(["dvc", *wanted], check=True, cwd=ROOT)
+                found[experiment] = folder / experiment
+    return found
 
 
 def outcome(method: str, rate: float) -> dict | None:
@@ -81,30 +156,37 @@ def outcome(method: str, rate: float) -> dict | None:
 
 
 def learning_rates(rows: list[dict], path: Path) -> None:
-    """Validation loss against learning rate, a line a method, its best one ringed, and the level before training.
+    """Validation loss and instruction following against learning rate, a line a method, what is taken ringed.
 
-    Rows have ``method``, ``learning_rate``, ``first_eval_loss``, ``eval_loss`` and ``best``.
+    Rows are those of `table`. The dotted lines are the levels before training.
     """
     methods = list(dict.fromkeys(row["method"] for row in rows))
     colours = method_colours(methods)
-    note = "Every method had as many rates. Validation loss after training, nats per completion token; lower is better."
+    note = "Every method had as many rates. Dotted: before training. Ringed: what is taken (benchmarks/tune.py)."
     with canvas(path, 4.2, "Which learning rate suits which method", note) as figure:
-        axes = figure.subplots()
+        panels = figure.subplots(1, 2)
         rates = [row["learning_rate"] for row in rows]
-        axes.set_xscale("log")
-        axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
-        for method in methods:
-            own = [row for row in rows if row["method"] == method]
-            x, y = ([row[name] for row in own] for name in ("learning_rate", "eval_loss"))
-            colour = colours[method]
-            axes.plot(x, y, color=colour, marker=MARKERS[colour], label=named(method))
-            best = min(range(len(own)), key=y.__getitem__)
-            axes.plot(x[best], y[best], "o", markersize=14, markerfacecolor="none", markeredgecolor=colour)
-        before = [row["first_eval_loss"] for row in rows]
-        reference(axes, min(before), "before training")
-        axes.set_xlabel("learning rate")
-        axes.set_ylabel("validation loss")
-        axes.legend(frameon=False)
+        before = (min(row["first_eval_loss"] for row in rows), 100 * rows[0]["instruction_following_base"])
+        shown = (
+            ("validation loss, nats per token", "eval_loss", 1),
+            ("validation items followed, %", "instruction_following", 100),
+        )
+        for axes, level, (title, column, scale) in zip(panels, before, shown, strict=True):
+            axes.set_xscale("log")
+            axes.set_xlim(min(rates) / 1.5, max(rates) * 1.5)
+            for method in methods:
+                own = [row for row in rows if row["method"] == method]
+                x, y = [row["learning_rate"] for row in own], [scale * row[column] for row in own]
+                colour = colours[method]
+                axes.plot(x, y, color=colour, marker=MARKERS[colour], label=named(method))
+                for row, value in zip(own, y, strict=True):
+                    if row["best"]:
+                        ring = {"markersize": 14, "markerfacecolor": "none", "markeredgecolor": colour}
+                        axes.plot(row["learning_rate"], value, "o", **ring)
+            reference(axes, level)
+            axes.set_xlabel("learning rate")
+            axes.set_title(title)
+        panels[0].legend(frameon=False)
 
 
 if __name__ == "__main__":
@@ -117,7 +199,9 @@ if __name__ == "__main__":
         sys.exit(f"tune: {', '.join(sorted(untrained))}: add it to methods in params.yaml")
     if not arguments.table:
         run(grid)
-    rows = table(grid)
+    with tempfile.TemporaryDirectory() as folder:
+        shares = followed(found, fetched(grid, Path(folder)))
+    rows = table(grid, shares, len(validation_items(found)))
     if not rows:
         sys.exit("tune: no experiment has a result")
     io.write_csv(ROOT / "docs/tune.csv", rows)
@@ -126,4 +210,7 @@ if __name__ == "__main__":
         if row["best"]:
             edge = row["learning_rate"] in (min(grid[row["method"]]), max(grid[row["method"]]))
             hint = " (at the edge of the grid: widen it)" if edge else ""
-            print(f"{row['method']}: learning_rate {row['learning_rate']:g}, eval_loss {row['eval_loss']:.4f}{hint}")
+            print(
+                f"{row['method']}: learning_rate {row['learning_rate']:g}, eval_loss {row['eval_loss']:.4f}, "
+                f"{100 * row['instruction_following']:.1f} % of the validation items followed{hint}"
+            )
