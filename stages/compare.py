@@ -15,19 +15,10 @@ def main(paths, params, scratch):
         method: {"items": rows, "metrics": metrics.of_method(rows, items["base"], records.get(method))}
         for method, rows in items.items()
     }
-    comparison = compare.compare(
-        results,
-        pairs=[("dpo", params.dpo.adapter)],
-        seed=params.seed,
-        resamples=params.compare.resamples,
-        alpha=params.compare.alpha,
-    )
-    contrasts = {method: (method, "base") for method in methods[1:]} | {
-        f"dpo_vs_{params.dpo.adapter}": ("dpo", params.dpo.adapter)
-    }
-    others = secondary.compare(
-        results, contrasts, seed=params.seed, resamples=params.compare.resamples, alpha=params.compare.alpha
-    )
+    options = {"pairs": [("dpo", params.dpo.adapter)], "seed": params.seed}
+    options |= {"resamples": params.compare.resamples, "alpha": params.compare.alpha}
+    comparison = compare.compare(results, **options)
+    others = secondary.compare(results, **options)
     counts = io.read_json(paths.filter)
     summary = compare.summary_rows(results, comparison)
     io.write_json(paths.comparison, comparison)

@@ -134,7 +134,6 @@ def test_secondary_differences_are_paired() -> None:
     mine[1] |= {"finish": "stop", "reply_tokens": 12}
     found = secondary.compare(
         {"base": {"items": base}, "lora": {"items": mine}},
-        {"lora": ("lora", "base")},
         seed=0,
         resamples=500,
         alpha=0.05,
@@ -148,7 +147,6 @@ def test_secondary_differences_are_paired() -> None:
     with pytest.raises(ValueError, match="'c' was evaluated for one"):
         secondary.compare(
             {"base": {"items": base}, "lora": {"items": [row for row in mine if row["id"] != "c"]}},
-            {"lora": ("lora", "base")},
             seed=0,
             resamples=500,
             alpha=0.05,

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from tuner import intrinsic, statistics, win_rate
+from tuner.compare import BASE
 
 MEASURES = ("reply_tokens", "never_stops", "forgetting", "win_rate_length_controlled")
 
 
 def compare(
-    results: Mapping[str, dict], contrasts: Mapping[str, tuple[str, str]], *, seed: int, resamples: int, alpha: float
+    results: Mapping[str, dict], *, pairs: Sequence[tuple[str, str]] = (), seed: int, resamples: int, alpha: float
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return {comparison: {measure: {"reference", "difference", "low", "high", "n"}}} for (method, start) pairs.
+    """Return {comparison: {measure: {"reference", "difference", "low", "high", "n"}}}, of those of `compare.compare`.
 
     `reply_tokens` (tokens) and `forgetting` (nats per token, windows weighted by tokens): paired bootstrap.
     `never_stops` (fraction): Tango's interval. `win_rate_length_controlled` has no difference: "value" (0 to 1, where
@@ -25,7 +26,8 @@ def compare(
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     options = {"seed": seed, "resamples": resamples, "alpha": alpha}
-    for key, (method, start) in contrasts.items():
+    contrasts = [(method, method, BASE) for method in results if method != BASE]
+    for key, method, start in [*contrasts, *((f"{method}_vs_{start}", method, start) for method, start in pairs)]:
         rows, before = results[method]["items"], results[start]["items"]
         replies = _pairs(rows, before, "finish")
         windows = [pair for pair in _pairs(rows, before, "nll") if pair[0]["suite"] == "general_text"]
