@@ -177,9 +177,15 @@ def evaluated(gain: float) -> list[dict]:
         "reference": {},
         "reply": "|```<b>",
         "valid_format": True,
+        "finish": "stop",
+        "reply_tokens": 5,
     }
     axes = [("instruction_following", "title"), *(("agent", axis) for axis in metrics.AGENT_AXES)]
     rows = [{"id": f"loss-{n}", "suite": "loss", "axis": "loss", "nll": 9.0 + n - gain, "tokens": 9} for n in range(6)]
+    rows += [
+        {"id": f"text-{n}", "suite": "general_text", "axis": "general_text", "nll": 9.0 + gain, "tokens": 3}
+        for n in range(3)
+    ]
     rows += [{"id": f"knowledge-{n}", "suite": "knowledge", "axis": "units", "correct": n < 3} for n in range(6)]
     rows += [
         {"id": f"{axis}-{n}", "suite": suite, "axis": axis, "correct": n < 2, **words}
