@@ -233,9 +233,14 @@ def _beside(words, methods, comparison, metrics, secondary) -> list[str]:
             if cell and "value" in cell:  # a share of its own, and no difference
                 value = [_measure(words, name, cell["value"])]
             if cell:
-                shown = [_measure(words, name, cell[end], signed="value" not in cell) for end in ("low", "high")]
-                difference = "" if "value" in cell else _measure(words, name, cell["difference"], signed=True) + " "
-                value.append(f"{difference}[{', '.join(shown)}]")
+                ends = [cell[end] for end in ("low", "high")]
+                if "value" in cell:
+                    value.append(f"[{', '.join(amount('agent', end) for end in ends)}]")
+                else:
+                    difference, *shown = (
+                        _measure(words, name, one, signed=True) for one in (cell["difference"], *ends)
+                    )
+                    value.append(f"{difference} [{', '.join(shown)}]")
             cells.append("<br>".join(value))
         rows.append(cells)
     windows = next(iter(secondary.values()))["forgetting"]["n"]
