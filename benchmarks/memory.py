@@ -15,7 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from tuner import io, params  # noqa: E402
 
-# config.json of meta-llama/Llama-3.2-3B-Instruct at the revision that the presets pin; it is gated, so stated here.
+# The model is gated, so its shapes are stated here, as public descriptions of its config.json give them.
 SHAPES = {
     "meta-llama/Llama-3.2-3B-Instruct": {
         "hidden_size": 3072,

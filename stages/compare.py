@@ -18,7 +18,7 @@ def main(paths, params, scratch):
     options = {"pairs": [("dpo", params.dpo.adapter)], "seed": params.seed}
     options |= {"resamples": params.compare.resamples, "alpha": params.compare.alpha}
     comparison = compare.compare(results, **options)
-    others = secondary.compare(results, **options)
+    others = secondary.compare(results, families=params.verify.families, **options)
     counts = io.read_json(paths.filter)
     summary = compare.summary_rows(results, comparison)
     io.write_json(paths.comparison, comparison)

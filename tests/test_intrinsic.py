@@ -129,11 +129,34 @@ def test_windows_hold_every_token_once(tokenizer) -> None:
     assert len({row["id"] for row in found}) == len(found)
 
 
+def test_families_that_training_has_are_told_from_others() -> None:
+    def answered(*correct: int) -> dict:
+        items = [
+            reply(f"{axis}-{n}", TEXT) | {"axis": axis, "correct": n < count, "correct_loose": True}
+            for axis, count in zip(("title", "quoted"), correct, strict=True)
+            for n in range(10)
+        ]
+        return {"items": [*rows(), *items]}
+
+    options = {"seed": 0, "resamples": 500, "alpha": 0.05}
+    results = {"base": answered(4, 5), "lora": answered(9, 3)}
+    found = secondary.compare(results, families=["title"], pairs=[("lora", "base")], **options)
+    assert found["lora"] == found["lora_vs_base"]
+    seen, unseen, loosely = (found["lora"][name] for name in secondary.FOLLOWED)
+    assert (seen["base"], seen["value"], seen["difference"], seen["n"]) == (0.4, 0.9, 0.5, 10)
+    assert (unseen["base"], unseen["value"], unseen["n"]) == (0.5, 0.3, 10)
+    assert unseen["low"] < -0.2 < unseen["high"] and seen["low"] > 0
+    assert (loosely["value"], loosely["difference"], loosely["n"]) == (1.0, 0.0, 20)
+    every = secondary.compare(results, families=["title", "quoted"], **options)["lora"]
+    assert "followed_unseen" not in every and every["followed_seen"]["n"] == 20
+
+
 def test_secondary_differences_are_paired() -> None:
     base, mine = rows(judge_score=0.0), rows(nll=22.0, judge_score=1.0)
     mine[1] |= {"finish": "stop", "reply_tokens": 12}
     found = secondary.compare(
         {"base": {"items": base}, "lora": {"items": mine}},
+        families=["title"],
         seed=0,
         resamples=500,
         alpha=0.05,
@@ -147,6 +170,7 @@ def test_secondary_differences_are_paired() -> None:
     with pytest.raises(ValueError, match="'c' was evaluated for one"):
         secondary.compare(
             {"base": {"items": base}, "lora": {"items": [row for row in mine if row["id"] != "c"]}},
+            families=["title"],
             seed=0,
             resamples=500,
             alpha=0.05,

@@ -205,14 +205,14 @@ def test_a_killed_training_goes_on_to_the_same_adapter(project, tmp_path, method
     command += ["--train", "data/sft/train.jsonl", "--validation", "data/sft/validation.jsonl"]
     command += [part for name, path in outputs.items() for part in (f"--{name}", path)]
     process = subprocess.Popen(command, cwd=project, stderr=subprocess.PIPE)
-    while process.poll() is None and not list((project / ".work").glob(f"train-{method}/*/checkpoint-*/curve.json")):
+    pattern = f"train-{method}/*/0/checkpoint-*/curve.json"
+    while process.poll() is None and not list((project / ".work").glob(pattern)):
         time.sleep(0.005)
     process.kill()
     assert process.wait() == -signal.SIGKILL
     process.stderr.close()
     assert not any(path.exists() for path in outputs.values())
-    checkpoints = list((project / ".work").glob(f"train-{method}/*/checkpoint-*/curve.json"))
-    assert checkpoints, "nothing to go on from"
+    assert list((project / ".work").glob(pattern)), "nothing to go on from"
     output = run(project, *command)
     steps = len((project / f"plots/train/{method}.csv").read_text().splitlines()) - 1
     assert f" 0/{steps} [" not in output, "it started over"
@@ -277,6 +277,24 @@ def test_a_learning_rate_in_scientific_notation_arrives_as_a_number(project):
         max(float(line.split(",")[2]) for line in (project / "plots/train/lora.csv").read_text().splitlines()[1:])
         <= 1e-5
     )
+    run(project, "git", "checkout", "--quiet", "--", ".")
+    run(project, *DVC, "checkout", "--quiet")
+
+
+def test_several_seeds_are_trained_evaluated_and_compared(project):
+    output = run(project, *DVC, "exp", "run", "--name", "seeds", "--set-param", "train.seeds=2")
+    assert "generate" not in ran(output) and {"train@lora", "dpo", "compare"} <= set(ran(output))
+    digests = set()
+    for method in ("lora", "prompt_tuning", "dpo"):
+        folders = [project / "models" / method, project / "models" / method / "seed-1"]
+        digests |= {(folder / "adapter_model.safetensors").read_bytes() for folder in folders}
+        rows = [json.loads(line) for line in (project / f"data/evaluate/{method}.jsonl").read_text().splitlines()]
+        assert {row["seed"] for row in rows} == {0, 1}
+        cells = json.loads((project / "metrics/comparison.json").read_text())[method]
+        assert {cell["seeds"] for cell in cells.values()} == {2}
+        record = json.loads((project / f"data/train/{method}.json").read_text())
+        assert [one["seed"] for one in record["seeds"]] == [0, 1]
+    assert len(digests) == 6
     run(project, "git", "checkout", "--quiet", "--", ".")
     run(project, *DVC, "checkout", "--quiet")
 

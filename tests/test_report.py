@@ -322,6 +322,18 @@ def test_secondary_measures_have_ranges_and_no_verdict():
     assert "| 61.0 %<br>[55.0, 67.0] |" in judged and "No judge" not in judged
 
 
+def test_families_of_constraints_stand_apart():
+    found = inputs()
+    for cells in found["secondary"].values():
+        start = next(iter(cells.values()))["reference"]
+        shares = {"reference": start, "base": 0.4, "value": 0.55, "difference": 0.15, "low": -0.05, "high": 0.35, "n": 20}
+        cells["followed_seen"] = cells["followed_loosely"] = shares
+    told = section(report.page(settings(), **found), "beside").replace("\N{MINUS SIGN}", "-")
+    assert "families trained on (n = 20)" in told and "other families (" not in told
+    assert "| `base` | 40.0 % | 40.0 % |" in told
+    assert "| `lora` | 55.0 %<br>+15.0 [-5.0, +35.0] | 55.0 %<br>+15.0 [-5.0, +35.0] |" in told
+
+
 def test_several_training_seeds_are_said():
     found = inputs()
     assert "trained once (seed 7)" in report.page(settings(), **found)

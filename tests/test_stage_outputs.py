@@ -177,6 +177,7 @@ def evaluated(gain: float) -> list[dict]:
         "reference": {},
         "reply": "|```<b>",
         "valid_format": True,
+        "correct_loose": True,
         "finish": "stop",
         "reply_tokens": 5,
     }

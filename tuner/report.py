@@ -10,6 +10,7 @@ from typing import Any
 from tuner.compare import BASE, METRICS, MINUS, amount, compared, contrasts
 from tuner.params import Compare
 from tuner.report_phrases import PHRASES
+from tuner.secondary import FOLLOWED
 
 HOURS_FROM = 7200  # seconds that are shown as hours
 JOULES_PER_WATT_HOUR = 3600
@@ -245,7 +246,27 @@ def _beside(words, methods, comparison, metrics, secondary) -> list[str]:
         rows.append(cells)
     windows = next(iter(secondary.values()))["forgetting"]["n"]
     reading = [words["beside_reading"].format(windows=windows), words["judged" if judged else "not_judged"]]
-    return [words["beside_label"], _table([words["method"], *(words[name] for name in names)], rows), " ".join(reading)]
+    table = _table([words["method"], *(words[name] for name in names)], rows)
+    return [words["beside_label"], table, " ".join(reading), *_followed(words, secondary)]
+
+
+def _followed(words: Words, secondary: Mapping[str, Any]) -> list[str]:
+    """Constraints followed, by families that were trained on, by others, and read loosely."""
+    first = next(iter(secondary.values()))
+    names = [name for name in FOLLOWED if name in first]
+
+    def percent(value: float) -> str:
+        return words["percent"].format(value=amount("agent", value))
+
+    rows = [[f"`{BASE}`", *(percent(first[name]["base"]) for name in names)]]
+    for key, cells in secondary.items():
+        row = [_names(words, key, next(iter(cells.values()))["reference"])]
+        for cell in (cells[name] for name in names):
+            ends = [amount("agent", cell[end], signed=True) for end in ("difference", "low", "high")]
+            row.append(f"{percent(cell['value'])}<br>{ends[0]} [{ends[1]}, {ends[2]}]")
+        rows.append(row)
+    heads = [f"{words[name]} (n = {first[name]['n']})" for name in names]
+    return [words["followed_label"], _table([words["method"], *heads], rows)] if names else []
 
 
 def _measure(words: Words, name: str, value: float | None, *, signed: bool = False) -> str:

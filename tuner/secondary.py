@@ -4,7 +4,7 @@ They describe how a method has changed the model. Nobody is to pick the best-loo
 no verdict and no p-value, and each interval stands for itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,25 @@ from tuner import intrinsic, statistics, win_rate
 from tuner.compare import BASE
 
 MEASURES = ("reply_tokens", "never_stops", "forgetting", "win_rate_length_controlled")
+# Instruction following once more: families of constraints that training rows have, the others, and IFEval's loose score.
+FOLLOWED = ("followed_seen", "followed_unseen", "followed_loosely")
 
 
 def compare(
-    results: Mapping[str, dict], *, pairs: Sequence[tuple[str, str]] = (), seed: int, resamples: int, alpha: float
+    results: Mapping[str, dict],
+    *,
+    families: Collection[str],
+    pairs: Sequence[tuple[str, str]] = (),
+    seed: int,
+    resamples: int,
+    alpha: float,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Return {comparison: {measure: {"reference", "difference", "low", "high", "n"}}}, of those of `compare.compare`.
 
     `reply_tokens` (tokens) and `forgetting` (nats per token, windows weighted by tokens): paired bootstrap.
     `never_stops` (fraction): Tango's interval. `win_rate_length_controlled` has no difference: "value" (0 to 1, where
-    0.5 is no preference) with its interval, and stands only where both were judged.
+    0.5 is no preference) with its interval, and stands only where both were judged. FOLLOWED: fractions of items,
+    with "base" and "value" and Tango's interval of the difference; `families` are those that training rows have.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     options = {"seed": seed, "resamples": resamples, "alpha": alpha}
@@ -43,10 +52,27 @@ def compare(
         if judged := intrinsic.judgements(rows, before):
             rate = win_rate.length_controlled(judged, alpha)
             cells["win_rate_length_controlled"] = {"value": rate.pop("win_rate"), **rate, "n": len(judged)}
+        cells |= _followed(rows, before, families, alpha)
         for cell in cells.values():
             cell.pop("p", None)
         found[key] = {name: {"reference": start, **cell} for name, cell in cells.items()}
     return found
+
+
+def _followed(rows: Sequence[dict], before: Sequence[dict], families: Collection[str], alpha: float) -> dict:
+    every = [pair for pair in _pairs(rows, before, "correct") if pair[0]["suite"] == "instruction_following"]
+    groups = {
+        "followed_seen": ([pair for pair in every if pair[0]["axis"] in families], "correct"),
+        "followed_unseen": ([pair for pair in every if pair[0]["axis"] not in families], "correct"),
+        "followed_loosely": (every, "correct_loose"),
+    }
+    cells = {}
+    for name, (pairs, field) in groups.items():
+        if pairs:
+            a, b = (_column(pairs, side, lambda row, field=field: row[field]) for side in (0, 1))
+            shares = {"base": float(a.mean()), "value": float(b.mean())}
+            cells[name] = shares | statistics.paired_proportions(a, b, alpha) | {"n": len(pairs)}
+    return cells
 
 
 def _pairs(rows: Sequence[dict], before: Sequence[dict], field: str) -> list[tuple[dict, dict]]:
