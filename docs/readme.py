@@ -84,13 +84,12 @@ def rates(root: Path) -> str:
     for row in rows:
         taken = "taken" if int(row["best"]) else ""
         followed = f"{100 * float(row['instruction_following']):.1f} %"
-        lines.append(
-            f"| {row['method']} | {float(row['learning_rate']):g} | {float(row['eval_loss']):.3f} | {followed} | {taken} |"
-        )
+        rate, loss = float(row["learning_rate"]), float(row["eval_loss"])
+        lines.append(f"| {row['method']} | {rate:g} | {loss:.3f} | {followed} | {taken} |")
     return (
         "`make tune` tries as many rates for each method, on validation data alone: the loss of the validation rows "
-        f"(before training {float(rows[0]['first_eval_loss']):.3f}), and how many items made as the evaluation's are, but "
-        f"from another seed, are followed (before training {before:.1f} %). The two pull apart: high rates teach "
+        f"(before training {float(rows[0]['first_eval_loss']):.3f}), and how many items made as the evaluation's are, "
+        f"but from another seed, are followed (before training {before:.1f} %). The two pull apart: high rates teach "
         "constraints at the cost of the text. Of the rates that lower the loss, those within one standard error of the "
         "best at following count as equal, and the one with the lowest loss is taken.\n\n" + "\n".join(lines) + "\n"
     )

@@ -326,8 +326,8 @@ def test_families_of_constraints_stand_apart():
     found = inputs()
     for cells in found["secondary"].values():
         start = next(iter(cells.values()))["reference"]
-        shares = {"reference": start, "base": 0.4, "value": 0.55, "difference": 0.15, "low": -0.05, "high": 0.35, "n": 20}
-        cells["followed_seen"] = cells["followed_loosely"] = shares
+        shares = {"base": 0.4, "value": 0.55, "difference": 0.15, "low": -0.05, "high": 0.35, "n": 20}
+        cells["followed_seen"] = cells["followed_loosely"] = {"reference": start, **shares}
     told = section(report.page(settings(), **found), "beside").replace("\N{MINUS SIGN}", "-")
     assert "families trained on (n = 20)" in told and "other families (" not in told
     assert "| `base` | 40.0 % | 40.0 % |" in told

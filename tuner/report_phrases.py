@@ -91,8 +91,8 @@ PHRASES: dict[str, dict[str, str]] = {
         "judged": "Preferred: how often the judge named in `judge` prefers the method's replies, were they as long as "
         "base's.",
         "not_judged": "No judge is named in `judge`, so there is no win rate.",
-        "followed_label": "Constraints followed: families that the training rows have, families that they do not have, and "
-        "all of them read loosely (IFEval's way: without the first line, the last line or asterisks).",
+        "followed_label": "Constraints followed: families that the training rows have, families that they do not "
+        "have, and all of them read loosely (IFEval's way: without the first line, the last line or asterisks).",
         "followed_seen": "families trained on",
         "followed_unseen": "other families",
         "followed_loosely": "all, loosely",
@@ -238,8 +238,8 @@ PHRASES: dict[str, dict[str, str]] = {
         "judged": "선호: 답변 길이가 base와 같다고 할 때 `judge`에 적힌 심판 모델이 이 방법의 답변을 고르는 "
         "비율입니다.",
         "not_judged": "`judge`에 심판 모델이 없으므로 승률은 없습니다.",
-        "followed_label": "제약을 지킨 비율: 학습 데이터에 있는 유형, 없는 유형, 그리고 느슨하게 채점한 전체(IFEval 방식: 첫 "
-        "줄, 마지막 줄, 별표를 빼고 보아도 인정).",
+        "followed_label": "제약을 지킨 비율: 학습 데이터에 있는 유형, 없는 유형, 그리고 느슨하게 채점한 전체(IFEval "
+        "방식: 첫 줄, 마지막 줄, 별표를 빼고 보아도 인정).",
         "followed_seen": "학습한 유형",
         "followed_unseen": "학습하지 않은 유형",
         "followed_loosely": "전체(느슨한 채점)",

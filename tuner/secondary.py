@@ -13,7 +13,7 @@ from tuner import intrinsic, statistics, win_rate
 from tuner.compare import BASE
 
 MEASURES = ("reply_tokens", "never_stops", "forgetting", "win_rate_length_controlled")
-# Instruction following once more: families of constraints that training rows have, the others, and IFEval's loose score.
+# Instruction following once more: constraints of families that training rows have, of others, and scored loosely.
 FOLLOWED = ("followed_seen", "followed_unseen", "followed_loosely")
 
 
