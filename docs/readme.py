@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tuner import compare, io  # noqa: E402
+from tuner import compare, io, params  # noqa: E402
 
 
 def results(root: Path) -> str:
@@ -86,12 +86,23 @@ def rates(root: Path) -> str:
         followed = f"{100 * float(row['instruction_following']):.1f} %"
         rate, loss = float(row["learning_rate"]), float(row["eval_loss"])
         lines.append(f"| {row['method']} | {rate:g} | {loss:.3f} | {followed} | {taken} |")
+    shipped = params.load(root / "params.yaml").adapters
+    taken = {row["method"]: float(row["learning_rate"]) for row in rows if int(row["best"])}
+    others = [
+        f"{name} still runs at {shipped[name].learning_rate:g}"
+        for name, rate in taken.items()
+        if shipped[name].learning_rate != rate
+    ]
+    note = f"\nThe default run above is older than the last of these trials: {', '.join(others)}.\n" if others else ""
     return (
         "`make tune` tries as many rates for each method, on validation data alone: the loss of the validation rows "
         f"(before training {float(rows[0]['first_eval_loss']):.3f}), and how many items made as the evaluation's are, "
         f"but from another seed, are followed (before training {before:.1f} %). The two pull apart: high rates teach "
         "constraints at the cost of the text. Of the rates that lower the loss, those within one standard error of the "
-        "best at following count as equal, and the one with the lowest loss is taken.\n\n" + "\n".join(lines) + "\n"
+        "best at following count as equal, and the one with the lowest loss is taken.\n\n"
+        + "\n".join(lines)
+        + "\n"
+        + note
     )
 
 
