@@ -31,6 +31,7 @@ def load(suite: str, items: str = "data/tasks", **_) -> dict[str, Dataset]:
 
 instruction_following = partial(load, "instruction_following")
 agent = partial(load, "agent")
+bfcl = partial(load, "bfcl")
 knowledge = partial(load, "knowledge")
 
 

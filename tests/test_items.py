@@ -27,9 +27,13 @@ def written(tmp_path_factory):
     from types import SimpleNamespace
 
     folder = tmp_path_factory.mktemp("tasks") / "data/tasks"
+    settings = shipped()
     with pytest.MonkeyPatch.context() as patch:
-        said = main_of("tasks", patch)(SimpleNamespace(tasks=folder), shipped(), None)
-    assert said == "285 instruction_following, 40 agent, 80 knowledge"
+        said = main_of("tasks", patch)(SimpleNamespace(tasks=folder), settings, None)
+    asked = settings.evaluate
+    assert said == (
+        f"{asked.instruction_following} instruction_following, {5 * asked.agent_per_axis} agent, {asked.knowledge} knowledge"
+    )
     return folder
 
 
@@ -51,7 +55,7 @@ def test_an_item_of_ones_own_joins_the_others(folder):
     with (folder / "knowledge.jsonl").open("a") as file:
         file.write(json.dumps(own) + "\n")
     found = checks.read(folder)["knowledge"]
-    assert (len(found), found[-1]) == (81, own)
+    assert (len(found), found[-1]) == (shipped().evaluate.knowledge + 1, own)
 
 
 def lines(folder, suite):

@@ -4,8 +4,9 @@ import re
 
 import pytest
 from closure import ROOT
+from test_bfcl import files
 
-from tuner import evaluate, io, items, model, tasks
+from tuner import bfcl, evaluate, io, items, model, tasks
 from tuner.params import Evaluate
 
 SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, lm_eval_tasks=[])
@@ -17,6 +18,11 @@ def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("items")
     for suite, rows in tasks.made(SETTINGS, 0).items():
         io.write_jsonl(items.file_of(made, suite), rows)
+    release = tmp_path_factory.mktemp("release")
+    for name, text in files().items():
+        (release / name).parent.mkdir(parents=True, exist_ok=True)
+        (release / name).write_text(text)
+    io.write_jsonl(items.file_of(made, "bfcl"), bfcl.items(6, 0, release))
     return made
 
 
@@ -78,7 +84,6 @@ def ours(student, adapter, folder, runtime):
         validation_rows=[],
         pair_rows=[],
         tasks=items.read(folder),
-        bfcl=0,
         lm_eval_tasks=[],
         runtime=runtime,
         progress=lambda _: iter,
@@ -108,7 +113,7 @@ def test_knowledge_is_scored_alike(theirs, ours):
     assert found == pytest.approx(sum(row["correct"] for row in rows) / len(rows))
 
 
-@pytest.mark.parametrize("suite", ["instruction_following", "agent"])
+@pytest.mark.parametrize("suite", ["instruction_following", "agent", "bfcl"])
 def test_replies_are_written_and_judged_alike(theirs, ours, suite):
     samples = theirs["samples"][NAMES[suite]]
     rows = of_suite(ours, suite)

@@ -295,6 +295,8 @@ def _share_interval(rows: Sequence[dict], alpha: float) -> tuple[float, float]:
         by_seed.setdefault(row.get("seed", 0), []).append(bool(row["correct"]))
     if len(by_seed) < 2:
         return statistics.wilson(sum(map(sum, by_seed.values())), len(rows), alpha)
+    if len(rows) == len(by_seed):
+        return 0.0, 1.0  # a single item, however often it is answered, says nothing of the others
     found = statistics.over_seeds_and_items(list(by_seed.values()), seed=0, resamples=0, alpha=alpha)
     return max(0.0, found["low"]), min(1.0, found["high"])
 
