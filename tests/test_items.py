@@ -30,10 +30,8 @@ def written(tmp_path_factory):
     settings = shipped()
     with pytest.MonkeyPatch.context() as patch:
         said = main_of("tasks", patch)(SimpleNamespace(tasks=folder), settings, None)
-    asked = settings.evaluate
-    assert said == (
-        f"{asked.instruction_following} instruction_following, {5 * asked.agent_per_axis} agent, {asked.knowledge} knowledge"
-    )
+    asked, agent = settings.evaluate, 5 * settings.evaluate.agent_per_axis
+    assert said == f"{asked.instruction_following} instruction_following, {agent} agent, {asked.knowledge} knowledge"
     return folder
 
 
