@@ -93,6 +93,9 @@ def rates(root: Path) -> str:
         for name, rate in taken.items()
         if shipped[name].learning_rate != rate
     ]
+    grids = {name: sorted(float(row["learning_rate"]) for row in rows if row["method"] == name) for name in taken}
+    outer = [f"{name}'s {rate:g}" for name, rate in taken.items() if rate in (grids[name][0], grids[name][-1])]
+    edges = f"\nAt the edge of its grid, so a rate beyond may do better: {', '.join(outer)}.\n" if outer else ""
     note = f"\nThe default run above is older than the last of these trials: {', '.join(others)}.\n" if others else ""
     return (
         "`make tune` tries as many rates for each method, on validation data alone: the loss of the validation rows "
@@ -102,11 +105,33 @@ def rates(root: Path) -> str:
         "best at following count as equal, and the one with the lowest loss is taken.\n\n"
         + "\n".join(lines)
         + "\n"
+        + edges
         + note
     )
 
 
-BLOCKS = {"results": results, "filtered": filtered, "quality": quality, "rates": rates}
+def ablation(root: Path) -> str:
+    """Return the table of docs/prompt_tuning.csv, which benchmarks/prompt_tuning.py writes."""
+    with (root / "docs/prompt_tuning.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    base = float(rows[0]["eval_loss_base"])
+    lines = [
+        "| run | training loss, first and last tenth | validation loss | to the untouched model |",
+        "|:--|--:|--:|--:|",
+    ]
+    for row in rows:
+        first, last, loss = (float(row[name]) for name in ("first_train_loss", "last_train_loss", "eval_loss"))
+        gain = f"{loss - base:+.3f}".replace("-", "\N{MINUS SIGN}")
+        lines.append(f"| {row['run']} | {first:.2f}, {last:.2f} | {loss:.3f} | {gain} |")
+    return (
+        f"{len(rows)} prompts of 20 tokens, trained on the same rows for {rows[0]['steps']} steps, and judged alike "
+        f"(untouched model: {base:.3f}). The first is how a public comparison came to call the method hopeless: rows "
+        "padded to four times their mean length with the padding learned, which its training loss mostly measures, a "
+        "start drawn from N(0, 1), and LoRA's learning rate.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+BLOCKS = {"results": results, "filtered": filtered, "quality": quality, "rates": rates, "ablation": ablation}
 
 
 def filled(text: str, root: Path) -> str:
