@@ -9,7 +9,7 @@ from test_bfcl import files
 from tuner import bfcl, evaluate, io, items, model, tasks
 from tuner.params import Evaluate
 
-SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, lm_eval_tasks=[])
+SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, ifbench=0, lm_eval_tasks=[])
 NAMES = {suite: f"tuner_{suite}" for suite in items.SUITES}
 
 
