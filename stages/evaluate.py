@@ -6,7 +6,7 @@ from _stage import progress, run
 def main(paths, params, scratch):
     from functools import partial
 
-    from tuner import checks, evaluate, io, metrics, repeats, reply_judge
+    from tuner import checks, evaluate, ifbench, io, metrics, repeats, reply_judge
 
     record = io.read_json(paths.record) if paths.record else None
     answer = partial(
@@ -26,7 +26,8 @@ def main(paths, params, scratch):
     io.write_jsonl(paths.items, rows)
     io.write_json(paths.metrics, found)
     shown = ("eval_loss", "instruction_following", "knowledge", "agent")
-    return f"{paths.metrics.stem}, {len(rows)} items, " + ", ".join(f"{name} {found[name]:.3f}" for name in shown)
+    shares = ", ".join(f"{name} {found[name]:.3f}" for name in shown)
+    return f"{paths.metrics.stem}, {len(rows)} items, {shares}{ifbench.told(rows)}"
 
 
 if __name__ == "__main__":

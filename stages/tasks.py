@@ -4,13 +4,11 @@ from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import io, items, tasks
+    from tuner import io, tasks
 
-    made = tasks.made(params.evaluate, params.seed)
     with io.atomic(paths.tasks) as folder:
-        for suite, rows in made.items():
-            io.write_jsonl(items.file_of(folder, suite), rows)
-    return ", ".join(f"{len(rows)} {suite}" for suite, rows in made.items())
+        written = tasks.write(params.evaluate, params.seed, folder)
+    return ", ".join(f"{count} {suite}" for suite, count in written.items())
 
 
 if __name__ == "__main__":

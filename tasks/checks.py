@@ -32,6 +32,7 @@ def load(suite: str, items: str = "data/tasks", **_) -> dict[str, Dataset]:
 instruction_following = partial(load, "instruction_following")
 agent = partial(load, "agent")
 bfcl = partial(load, "bfcl")
+ifbench = partial(load, "ifbench")
 knowledge = partial(load, "knowledge")
 
 

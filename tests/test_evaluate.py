@@ -21,7 +21,9 @@ PAIRS = [
     for row in ROWS
 ]
 NUMBERS = ("nll", "logps", "logp_chosen", "logp_rejected")
-TASKS = tasks.made(Evaluate(instruction_following=6, knowledge=8, agent_per_axis=2, bfcl=0, lm_eval_tasks=[]), 0)
+TASKS = tasks.made(
+    Evaluate(instruction_following=6, knowledge=8, agent_per_axis=2, bfcl=0, ifbench=0, lm_eval_tasks=[]), 0
+)
 
 
 def evaluated(tiny, runtime, **changes):

@@ -2,14 +2,15 @@
 
 import re
 
+import ifbench_release
 import pytest
 from closure import ROOT
 from test_bfcl import files
 
-from tuner import bfcl, evaluate, io, items, model, tasks
+from tuner import bfcl, checks, evaluate, ifbench, io, items, model, tasks
 from tuner.params import Evaluate
 
-SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, lm_eval_tasks=[])
+SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, ifbench=0, lm_eval_tasks=[])
 NAMES = {suite: f"tuner_{suite}" for suite in items.SUITES}
 
 
@@ -23,6 +24,11 @@ def folder(tmp_path_factory):
         (release / name).parent.mkdir(parents=True, exist_ok=True)
         (release / name).write_text(text)
     io.write_jsonl(items.file_of(made, "bfcl"), bfcl.items(6, 0, release))
+    with pytest.MonkeyPatch.context() as patch:
+        ifbench_release.pinned(patch, release)
+        # Loaded once a process: the checkers of this folder stay the pinned ones when the patch is gone.
+        rows = [row | {"max_tokens": 48} for row in ifbench.items(6, 0, ifbench.fetch(made))]
+    io.write_jsonl(items.file_of(made, "ifbench"), rows)
     return made
 
 
@@ -83,7 +89,7 @@ def ours(student, adapter, folder, runtime):
         quantize=None,
         validation_rows=[],
         pair_rows=[],
-        tasks=items.read(folder),
+        tasks=checks.read(folder),
         lm_eval_tasks=[],
         runtime=runtime,
         progress=lambda _: iter,
@@ -113,7 +119,7 @@ def test_knowledge_is_scored_alike(theirs, ours):
     assert found == pytest.approx(sum(row["correct"] for row in rows) / len(rows))
 
 
-@pytest.mark.parametrize("suite", ["instruction_following", "agent", "bfcl"])
+@pytest.mark.parametrize("suite", ["instruction_following", "agent", "bfcl", "ifbench"])
 def test_replies_are_written_and_judged_alike(theirs, ours, suite):
     samples = theirs["samples"][NAMES[suite]]
     rows = of_suite(ours, suite)

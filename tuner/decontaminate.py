@@ -165,7 +165,7 @@ def overlap(index: Index, text: str) -> dict[str, Any] | None:
 
 
 def _asked(tasks: Tasks) -> list[dict[str, Any]]:
-    return tasks["instruction_following"] + tasks["agent"]
+    return [item for suite, items in tasks.items() if suite != "knowledge" for item in items]
 
 
 def _user_turns(item: dict[str, Any]) -> list[str]:

@@ -28,7 +28,8 @@ def rows(
 
     Suites: "loss" (nll in nats and tokens of each validation completion), "general_text" (the same of each window of
     a text that has nothing to do with the data), "preference" (log-probability of chosen
-    and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent", "bfcl".
+    and rejected of each validation pair), and with `correct`: "instruction_following", "knowledge", "agent", "bfcl",
+    "ifbench".
     Those of the public benchmarks are described in `harness.rows`. `progress(name)` returns a wrapper that shows a
     bar of that name.
     """

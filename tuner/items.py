@@ -75,8 +75,20 @@ class Bfcl(Agent):
     suite: Literal["bfcl"]
 
 
-SUITES = {"instruction_following": InstructionFollowing, "agent": Agent, "knowledge": Knowledge, "bfcl": Bfcl}
-MAY_BE_MISSING = ("bfcl",)  # without a file of it, nothing is asked
+class IfBench(Agent):
+    """A request with one or two instructions; `reference` holds their names and arguments."""
+
+    suite: Literal["ifbench"]
+
+
+SUITES = {
+    "instruction_following": InstructionFollowing,
+    "agent": Agent,
+    "knowledge": Knowledge,
+    "bfcl": Bfcl,
+    "ifbench": IfBench,
+}
+MAY_BE_MISSING = ("bfcl", "ifbench")  # without a file of it, nothing is asked
 
 
 def file_of(folder: str | Path, suite: str) -> Path:

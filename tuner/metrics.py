@@ -5,6 +5,7 @@ from statistics import mean
 from tuner import intrinsic
 
 SUITES = ("instruction_following", "knowledge", "agent")
+OPTIONAL = ("bfcl", "ifbench", "ifbench_loose", "ifbench_instructions")  # of suites that params may leave out
 AGENT_AXES = ("planning", "reasoning", "context", "feedback", "tool_use")
 UNTRAINED = {
     "trainable_parameters": 0,
@@ -17,7 +18,7 @@ UNTRAINED = {
 NAMES = (
     "eval_loss",
     *SUITES,
-    "bfcl",
+    *OPTIONAL,
     *(f"agent_{axis}" for axis in AGENT_AXES),
     "valid_format",
     "preference_accuracy",
@@ -38,8 +39,9 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict[s
     `eval_loss` is in nats per completion token; shares are of items right. `preference_accuracy` is the share of
     validation pairs whose chosen answer gained more log-probability over the base than the rejected one (ties count
     half, so the base itself has 0.5), `reward_margin` the mean of that gain in nats. DPO's `train_seconds` include
-    those of the adapter it started from. The measures of `intrinsic.of_rows` are among them. The suite "bfcl" and
-    public benchmarks have their names for keys where they were asked for. With several seeds all are means over them.
+    those of the adapter it started from. The measures of `intrinsic.of_rows` are among them. Suites that were
+    asked for have the keys of OPTIONAL (`ifbench_instructions` is the share of instructions followed, an item having
+    one or two), public benchmarks their names. With several seeds all are means over them.
     """
     shares = {suite: [row["correct"] for row in rows if row["suite"] == suite] for suite in SUITES}
     for axis in AGENT_AXES:
@@ -47,6 +49,10 @@ def of_method(rows: list[dict], base: list[dict], record: dict | None) -> dict[s
     shares["valid_format"] = [row["valid_format"] for row in rows if "valid_format" in row]
     if function_calls := [row["correct"] for row in rows if row["suite"] == "bfcl"]:
         shares["bfcl"] = function_calls
+    if harder := [row for row in rows if row["suite"] == "ifbench"]:
+        shares["ifbench"] = [row["correct"] for row in harder]
+        shares["ifbench_loose"] = [row["correct_loose"] for row in harder]
+        shares["ifbench_instructions"] = [followed for row in harder for followed in row["followed"]]
     loss = [row for row in rows if row["suite"] == "loss"]
     gains = preference_gains(rows, base)
     trained = record["train_info"] if record else UNTRAINED

@@ -229,6 +229,7 @@ class Evaluate(Section):
     knowledge: Count
     agent_per_axis: Count
     bfcl: Annotated[int, Field(ge=0)]
+    ifbench: Annotated[int, Field(ge=0)]
     lm_eval_tasks: list[Text]
 
 
