@@ -4,22 +4,22 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import engine, generate, io
+    from tuner import engine, generate, io, rows
     from tuner.errors import UserError
 
     settings, system = params.candidates, params.generate.response_system
     # The reward was fitted on the first rows, and would know their answers again.
-    train = io.read_jsonl(paths.train)[params.reward.prompts :][: settings.prompts]
+    train = rows.read(paths.train, rows.Completion)[params.reward.prompts :][: settings.prompts]
     if not train:
         raise UserError("no train rows are left after reward.prompts; generate more or lower it")
     prompts = [{"id": row["id"], "split": "train", "prompt": row["prompt"]} for row in train]
-    for row in io.read_jsonl(paths.validation):
+    for row in rows.read(paths.validation, rows.Completion):
         prompts.append({"id": row["id"], "split": "validation", "prompt": row["prompt"]})
     kind = engine.choose(settings.engine, paths.model, params.runtime)
     key = generate.key(settings.model_dump(exclude={"engine"}), system, kind, params.seed, paths.model, prompts)
     with io.scratch(scratch, "candidates", key) as folder:
         sampler = engine.load(kind, paths.model, params.runtime)
-        rows = generate.answers(
+        found = generate.answers(
             sampler,
             prompts,
             settings.sampling,
@@ -29,8 +29,8 @@ def main(paths, params, scratch):
             folder=folder,
             progress=progress("candidates"),
         )
-        io.write_jsonl(paths.candidates, rows)
-    return f"{settings.per_prompt} answers to each of {len(rows)} prompts by {kind}"
+        io.write_jsonl(paths.candidates, found)
+    return f"{settings.per_prompt} answers to each of {len(found)} prompts by {kind}"
 
 
 if __name__ == "__main__":

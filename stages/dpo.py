@@ -4,11 +4,11 @@ from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import dpo, io, repeats, train
+    from tuner import dpo, io, repeats, rows, train
 
     starts, start_record = repeats.folders(paths.start), io.read_json(paths.start_record)
     watch = scratch / "tensorboard" / "dpo" if params.runtime.tensorboard else None
-    pairs = {"train_rows": io.read_jsonl(paths.train), "validation_rows": io.read_jsonl(paths.validation)}
+    pairs = {f"{split}_rows": rows.read(getattr(paths, split), rows.Pair) for split in ("train", "validation")}
 
     def fit(seed, **places):
         start = starts[seed - params.seed]

@@ -6,28 +6,28 @@ from _stage import progress, run
 def main(paths, params, scratch):
     from functools import partial
 
-    from tuner import checks, evaluate, ifbench, io, metrics, repeats, reply_judge
+    from tuner import checks, evaluate, ifbench, io, metrics, repeats, reply_judge, rows
 
     record = io.read_json(paths.record) if paths.record else None
     answer = partial(
         evaluate.rows,
         student=paths.model,
         quantize=record and record["run_info"]["quantize"],
-        validation_rows=io.read_jsonl(paths.validation),
-        pair_rows=io.read_jsonl(paths.pairs),
+        validation_rows=rows.read(paths.validation, rows.Completion),
+        pair_rows=rows.read(paths.pairs, rows.Pair),
         tasks=checks.read(paths.tasks),
         lm_eval_tasks=params.evaluate.lm_eval_tasks,
         runtime=params.runtime,
         progress=progress,
     )
-    rows = reply_judge.scored(repeats.rows(answer, paths.adapter), params.judge, params.runtime, progress("judge"))
-    base = io.read_jsonl(paths.base) if paths.base else rows
-    found = metrics.of_method(rows, base, record)
-    io.write_jsonl(paths.items, rows)
+    scored = reply_judge.scored(repeats.rows(answer, paths.adapter), params.judge, params.runtime, progress("judge"))
+    base = io.read_jsonl(paths.base) if paths.base else scored
+    found = metrics.of_method(scored, base, record)
+    io.write_jsonl(paths.items, scored)
     io.write_json(paths.metrics, found)
     shown = ("eval_loss", "instruction_following", "knowledge", "agent")
     shares = ", ".join(f"{name} {found[name]:.3f}" for name in shown)
-    return f"{paths.metrics.stem}, {len(rows)} items, {shares}{ifbench.told(rows)}"
+    return f"{paths.metrics.stem}, {len(scored)} items, {shares}{ifbench.told(scored)}"
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main(paths, params, scratch):
         io.jsonl_writer(paths.train) as train,
         io.jsonl_writer(paths.validation) as validate,
     ):
-        for row, passed in filters.stream(progress("filter")(io.each_jsonl(paths.raw)), memory):
+        for row, passed in filters.stream(progress("filter")(io.each_jsonl(paths.raw)), memory, paths.raw):
             (passing if passed else drop)(row)
             reasons[None if passed else row["reason"]] += 1
         low = judge.lowest_rows(passing.written, paths.model, params.filter.judged_share, params.runtime, progress)
@@ -32,6 +32,8 @@ def main(paths, params, scratch):
             else:
                 keep(row)
         counts = filters.tally(reasons, judged=len(low))
+        if not counts["in"]:
+            raise UserError(f"{paths.raw}: no rows; run the stage that writes it again")
         if counts["kept"] < 2:
             most = max((name for name in counts if name.startswith("dropped_")), key=counts.get)
             found = f"only {counts['kept']} of {counts['in']} rows passed"

@@ -6,8 +6,10 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import decontaminate, engine, filters, generate, io, items, judge, model, template
+    from tuner import adapter_config, decontaminate, engine, filters, generate, io, items, judge, model, template
 
+    for name in params.methods:  # a mistake in a method is told before the hours of sampling, not after
+        adapter_config.of(name, params.adapters[name], paths.model)
     settings = params.generate
     tokenizer = model.load_tokenizer(paths.model)
     kind = engine.choose(settings.engine, paths.model, params.runtime)
@@ -21,7 +23,10 @@ def main(paths, params, scratch):
     wanted = judge.rows_to_judge(settings.rows, params.filter.judged_share)
     key = generate.pairs_key(settings, kind, params.seed, paths.model)
     # Kept when the stage ends: with other filters or a higher quota it goes on with what was sampled.
-    with io.scratch(scratch, "generate", key, keep=True) as folder, progress("generate")(total=wanted) as bar:
+    with (
+        io.scratch(scratch, "generate", key, keep=True) as folder,
+        progress("generate")(total=wanted, smoothing=0) as bar,
+    ):
         rows = generate.pairs(
             cache(partial(engine.load, kind, paths.model, params.runtime)),
             tokenizer,

@@ -4,22 +4,24 @@ from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import io, prefer
+    from tuner import io, prefer, rows
     from tuner.errors import UserError
 
     policy = params.prefer.policy
-    pairs, counts = prefer.pairs(io.read_jsonl(paths.scored), io.read_jsonl(paths.judged), params.prefer)
+    scored = rows.read(paths.scored, rows.Scored)
+    judged = rows.read(paths.judged, rows.Judged, may_be_empty=True)
+    pairs, counts = prefer.pairs(scored, judged, params.prefer)
     splits = {split: [row for row in pairs if row["split"] == split] for split in ("train", "validation")}
-    for split, rows in splits.items():
-        counts[split] = len(rows)
-        if not rows:
+    for split, found in splits.items():
+        counts[split] = len(found)
+        if not found:
             why = ", ".join(f"{reason} {n}" for reason in prefer.REASONS if (n := counts[f"dropped_{reason}"]))
             raise UserError(
                 f"prefer.policy = {policy}: no {split} pairs from {counts['in']} prompts (dropped: {why or 'none'}); "
                 "loosen prefer, choose another policy or generate more"
             )
-    for split, rows in splits.items():
-        io.write_jsonl(getattr(paths, split), rows)
+    for split, found in splits.items():
+        io.write_jsonl(getattr(paths, split), found)
     io.write_json(paths.metrics, counts)
     joined = f", {counts['verified']} of them verified" if counts["verified"] else ""
     return (

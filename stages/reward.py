@@ -4,14 +4,14 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import engine, hardware, io, reward
+    from tuner import engine, hardware, io, reward, rows
 
     settings = params.reward
     device, dtype = hardware.choose(params.runtime.device, params.runtime.dtype)
-    rows = io.read_jsonl(paths.train)[: settings.prompts]
+    answered = rows.read(paths.train, rows.Completion)[: settings.prompts]
     kind = engine.choose(settings.engine, paths.model, params.runtime)
     sampler = engine.load(kind, paths.model, params.runtime)
-    fitted, held_out = reward.split(rows, settings.validation_share, params.seed)
+    fitted, held_out = reward.split(answered, settings.validation_share, params.seed)
     hot = {"sampling": settings.hot_sampling, "seed": params.seed}
     pairs = reward.contrasts(fitted, sampler, refusals=reward.REFUSALS, **hot)
     held_out = reward.contrasts(held_out, sampler, refusals=reward.OTHER_REFUSALS, **hot)

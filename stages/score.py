@@ -4,11 +4,11 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import hardware, io, reward
+    from tuner import hardware, io, reward, rows
 
-    rows = io.read_jsonl(paths.candidates)
+    sampled = rows.read(paths.candidates, rows.Candidates)
     device, dtype = hardware.choose(params.runtime.device, params.runtime.dtype)
-    answers = [(row["prompt"][0]["content"], answer) for row in rows for answer in row["answers"]]
+    answers = [(row["prompt"][0]["content"], answer) for row in sampled for answer in row["answers"]]
     rewards = reward.score(
         paths.reward,
         [(prompt, answer["text"]) for prompt, answer in answers],
@@ -19,8 +19,8 @@ def main(paths, params, scratch):
     )
     for (_, answer), value in zip(answers, rewards, strict=True):
         answer["reward"] = round(value, 5)
-    io.write_jsonl(paths.scored, rows)
-    return f"{len(rewards)} answers to {len(rows)} prompts"
+    io.write_jsonl(paths.scored, sampled)
+    return f"{len(rewards)} answers to {len(sampled)} prompts"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from _stage import run
 def main(paths, params, scratch):
     from functools import partial
 
-    from tuner import io, repeats, train
+    from tuner import io, repeats, rows, train
 
     settings, schedule = params.method(paths.method), params.train
     values = [settings.model_dump(exclude_unset=True), schedule.model_dump(), params.seed]
@@ -21,8 +21,8 @@ def main(paths, params, scratch):
             method=paths.method,
             settings=settings,
             schedule=schedule,
-            train_rows=io.read_jsonl(paths.train),
-            validation_rows=io.read_jsonl(paths.validation),
+            train_rows=rows.read(paths.train, rows.Completion),
+            validation_rows=rows.read(paths.validation, rows.Completion),
             runtime=params.runtime,
             watch=scratch / "tensorboard" / paths.method if params.runtime.tensorboard else None,
         )

@@ -6,19 +6,19 @@ from _stage import progress, run
 
 
 def main(paths, params, scratch):
-    from tuner import data, engine, generate, io, verify
+    from tuner import data, engine, generate, io, rows, verify
 
     settings = params.verify
-    plain = {"train": io.read_jsonl(paths.train), "validation": io.read_jsonl(paths.validation)}
-    ids = {split: {row["id"] for row in rows} for split, rows in plain.items()}
-    kept = io.read_jsonl(paths.kept)
+    plain = {split: rows.read(getattr(paths, split), rows.Completion) for split in ("train", "validation")}
+    ids = {split: {row["id"] for row in found} for split, found in plain.items()}
+    kept = rows.read(paths.kept, rows.Kept)
     # Constraints are about one answer; a row of several turns stays plain.
     sources = {split: [row for row in kept if row["id"] in ids[split] and not row.get("history")] for split in plain}
     rules = {"seed": params.seed, "families": settings.families}
     asked = []
-    for split, rows in sources.items():
-        count = math.ceil(settings.requests * len(rows) / len(sources["train"]))
-        asked += [row | {"split": split} for row in verify.requests(rows, count=count, **rules)]
+    for split, found in sources.items():
+        count = math.ceil(settings.requests * len(found) / len(sources["train"]))
+        asked += [row | {"split": split} for row in verify.requests(found, count=count, **rules)]
     kind = engine.choose(settings.engine, paths.model, params.runtime)
     key = generate.key(settings.sampling.model_dump(), settings.per_request, kind, params.seed, paths.model, asked)
     with io.scratch(scratch, "verify", key) as folder:
@@ -44,10 +44,12 @@ def main(paths, params, scratch):
             )
             for split in plain
         }
-        contrasts = [row | {"split": split} for split, rows in made.items() for row in verify.contrasts(rows)]
+        contrasts = [row | {"split": split} for split, done in made.items() for row in verify.contrasts(done)]
         io.write_jsonl(paths.judged, [*judged, *contrasts])
         for split, path in (("train", paths.sft_train), ("validation", paths.sft_validation)):
-            io.write_jsonl(path, [*plain[split], *map(data.verified_conversation, made[split])])
+            # Names for ids throughout: readers of JSON Lines want one type in a column.
+            named = [row | {"id": str(row["id"])} for row in plain[split]]
+            io.write_jsonl(path, [*named, *map(data.verified_conversation, made[split])])
     found, wanted = len(made["train"]), counts["train"]
     return f"{len(plain['train'])} plain rows and {found} of {wanted} wanted with checked constraints"
 

@@ -207,3 +207,9 @@ def test_axis_follows_tokens_when_all_rows_have_them(tmp_path: Path) -> None:
     figures.training_curves({"lora": [rows[0] | {"tokens": 0}, *rows[1:]]}, tmp_path / "some.png")
     assert (tmp_path / "steps.png").read_bytes() == (tmp_path / "some.png").read_bytes()
     assert (tmp_path / "steps.png").read_bytes() != (tmp_path / "t.png").read_bytes()
+
+
+def test_the_running_mean_is_that_of_the_last_tenth() -> None:
+    assert figures.running_mean([]) == [] and figures.running_mean([3.0, 5.0]) == [3.0, 5.0]
+    steps = [float(n) for n in range(30)]
+    assert figures.running_mean(steps)[:4] == [0.0, 0.5, 1.0, 2.0] and figures.running_mean(steps)[-1] == 28.0

@@ -96,21 +96,21 @@ def test_marks_of_other_scripts_and_line_ends_are_no_control_characters():
         ([4, 7, 7], "two rows have the id 7; make the ids unique"),
         (["7", 7], "two rows have the id 7; make the ids unique"),
         ([9, 7], "the row with the id 7 comes after 9; sort the rows by id"),
-        ([1, None], "a row has the id None; every row needs a whole number as its id"),
-        ([1, "a1"], "a row has the id 'a1'; every row needs a whole number as its id"),
-        ([1, 2.0], "a row has the id 2.0; every row needs a whole number as its id"),
-        ([True], "a row has the id True; every row needs a whole number as its id"),
+        ([1, None], "the row has the id None; every row needs a whole number as its id"),
+        ([1, "a1"], "the row has the id 'a1'; every row needs a whole number as its id"),
+        ([1, 2.0], "the row has the id 2.0; every row needs a whole number as its id"),
+        ([True], "the row has the id True; every row needs a whole number as its id"),
     ],
 )
 def test_ids_that_are_no_order_are_refused(ids, message):
     rows = [row(i, f"Name {n + 2} rivers.", "Rhine and Rhone") for n, i in enumerate(ids)]
     with pytest.raises(UserError) as error:
-        list(filters.stream(rows, filters.begin(settings(), SPECIAL)))
-    assert str(error.value) == message
+        list(filters.stream(rows, filters.begin(settings(), SPECIAL), "raw.jsonl"))
+    assert str(error.value) == f"raw.jsonl:{len(ids)}: {message}"
 
 
 def test_a_row_without_an_id_is_refused():
-    with pytest.raises(UserError, match="a row has the id None"):
+    with pytest.raises(UserError, match="the row has the id None"):
         run_rows([{"instruction": "Explain photosynthesis.", "response": ANSWER}])
 
 

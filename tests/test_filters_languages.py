@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from filter_rows import row, run, run_rows
+from filter_rows import row, run, run_rows, settings
+
+from tuner import filters
+from tuner.errors import UserError
+from tuner.language import KNOWN, _detector
 
 ROWS = [json.loads(line) for line in Path(__file__).with_name("languages.jsonl").read_text("utf-8").splitlines()]
 GOOD = [r for r in ROWS if r["reason"] is None]
@@ -18,6 +22,16 @@ def label(source):
 
 def pair(source):
     return source["instruction"], source["response"]
+
+
+def test_every_language_of_the_detector_is_known():
+    found = {guess["lang"] for text in ("a", "\u0430", "\u4e00") for guess in _detector().detect(text, k=200)}
+    assert len(found) > 160 and found <= KNOWN and len(KNOWN) == 176
+
+
+def test_a_language_that_the_detector_does_not_know_is_refused():
+    with pytest.raises(UserError, match="filter.language = xx: not one that lid.176 knows"):
+        filters.begin(settings(language="xx"), [])
 
 
 def test_the_languages_are_there():

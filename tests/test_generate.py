@@ -29,10 +29,10 @@ class Bar:
     def __init__(self):
         self.count, self.notes = 0, []
 
-    def update(self):
-        self.count += 1
+    def update(self, count):
+        self.count += count
 
-    def set_postfix_str(self, text):
+    def set_postfix_str(self, text, refresh=True):
         self.notes.append(text)
 
 
@@ -122,7 +122,8 @@ def test_exactly_as_many_rows_pass_as_were_wanted_and_the_last_is_one_of_them(sa
     found = rows(sampler, tmp_path, count=7, objection=unfinished, bar=bar)
     assert sum(unfinished(row) is None for row in found) == bar.count == 7
     assert unfinished(found[-1]) is None
-    assert len(found) > 8 and bar.notes[0].startswith("kept ") and bar.notes[0].endswith("% of 8")
+    assert len(found) > 8 and bar.notes[0] == "sampling the first 8 rows"
+    assert bar.notes[1].startswith("kept ") and bar.notes[1].endswith("% of 8")
 
 
 def test_a_cap_that_is_hit_says_how_many_were_reached_and_why(sampler, tmp_path):

@@ -151,6 +151,24 @@ def test_families_that_training_has_are_told_from_others() -> None:
     assert "followed_unseen" not in every and every["followed_seen"]["n"] == 20
 
 
+def test_preference_pairs_learned_are_counted_by_source() -> None:
+    def told(*margins: float) -> dict:
+        names = ["7", "7-sampled-title", "12", "12-edited-quoted", "31"]
+        pairs = [
+            {"id": f"preference-{name}", "suite": "preference", "logp_chosen": -9.0 + margin, "logp_rejected": -9.0}
+            for name, margin in zip(names, margins, strict=True)
+        ]
+        return {"items": [*rows(), *pairs]}
+
+    results = {"base": told(1, 2, -3, 0, 0), "lora": told(2, 2, -1, -1, 4), "dpo": told(*[5] * 5)}
+    found = secondary.compare(results, families=["title"], pairs=[("dpo", "lora")], seed=0, resamples=500, alpha=0.05)
+    lora = found["lora"]["preference_accuracy"]
+    assert (lora["value"], lora["n"], lora["clusters"]) == (3.5 / 5, 5, 3)  # three gained, one the same, one lost
+    assert 0 <= lora["low"] < 0.5 < lora["high"] <= 1 and "difference" not in lora
+    assert found["dpo_vs_lora"]["preference_accuracy"]["value"] == 1
+    assert found["dpo"]["preference_accuracy"]["low"] > 0.5
+
+
 def test_secondary_differences_are_paired() -> None:
     base, mine = rows(judge_score=0.0), rows(nll=22.0, judge_score=1.0)
     mine[1] |= {"finish": "stop", "reply_tokens": 12}
@@ -161,7 +179,7 @@ def test_secondary_differences_are_paired() -> None:
         resamples=500,
         alpha=0.05,
     )["lora"]
-    assert set(found) == set(secondary.MEASURES)
+    assert set(found) == set(secondary.MEASURES) - {"preference_accuracy"}  # there are no pairs
     assert found["reply_tokens"]["difference"] == pytest.approx(-8 / 3)
     assert found["never_stops"]["difference"] == pytest.approx(-1 / 3)
     assert found["forgetting"]["difference"] == pytest.approx(2 * 3 / 40)

@@ -159,6 +159,7 @@ def test_an_empty_jsonl_has_no_rows(tmp_path):
     [
         ("{oops}", "not JSON"),
         ('{"a": 1', "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ("", "not JSON"),
         ("[1]", "object, found list"),
         ("3", "found int"),

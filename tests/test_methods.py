@@ -58,6 +58,13 @@ def test_a_method_that_only_peft_knows_needs_a_section_and_no_code(tiny, runtime
         (LORA | {"peft_type": "ADALORA"}, "mine.peft_type = 'ADALORA': trains by rules of its own"),
         (LORA | {"target_modules": ["nope"]}, "mine: PEFT: .*nope"),
         (LORA | {"init_lora_weights": "nope"}, "mine: PEFT: .*nope"),
+        (LORA | {"bias": "nonsense"}, "mine: PEFT: .*nonsense"),
+        (LORA | {"task_type": "SEQ_CLS"}, "mine.task_type = 'SEQ_CLS': PEFT's LoraConfig has no such argument"),
+        (LORA | {"init_text": "Answer."}, "mine.init_text: LORA has no virtual tokens that could start from a text"),
+        (
+            {"peft_type": "PROMPT_TUNING", "learning_rate": 1e-2},
+            "mine.num_virtual_tokens is missing: how many PROMPT_TUNING learns",
+        ),
         (LORA | {"layers_to_transform": "x"}, "mine: .*layers_to_transform"),
         (
             {

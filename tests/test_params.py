@@ -205,6 +205,7 @@ BAD = {
         "dpo.adapter = 'lora'",
         "must be one of methods: prompt_tuning",
     ),
+    "a language by its name": ([("filter/language", "korean")], "filter.language = 'korean'", "ISO 639 code"),
     "a language without phrases": ([("compare/language", "de")], "compare.language = 'de'", "'en' or 'ko'"),
     "unknown generator": ([("generator", "gpt")], "generator = 'gpt'", f"must be one of models: {MODEL}"),
     "unknown student": ([("student", "gpt")], "student = 'gpt'", f"must be one of models: {MODEL}"),

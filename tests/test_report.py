@@ -63,6 +63,7 @@ def secondary(comparison: dict) -> dict:
             "reply_tokens": cell(key, 325, -8.0),
             "never_stops": cell(key, 325, 0.125),
             "forgetting": cell(key, 14, 0.042),
+            "preference_accuracy": {"value": 0.7, "low": 0.61, "high": 0.79, "n": 30, "clusters": 9},
         }
         for key in compare.contrasts(comparison)
     }
@@ -307,12 +308,17 @@ def test_a_public_benchmark_has_its_own_name(language):
 def test_secondary_measures_have_ranges_and_no_verdict():
     found = inputs()
     told = section(report.page(settings(), **found), "beside")
-    assert "no verdict" in told and "14 windows" in told and "No judge is named" in told
+    assert (
+        "no verdict" in told
+        and "14 windows" in told
+        and "30 validation pairs (from 9 sources)" in told
+        and "No judge is named" in told
+    )
     row = next(line for line in told.splitlines() if line.startswith("| `lora` |")).replace("\N{MINUS SIGN}", "-")
     dash = "\N{EN DASH}"
     assert row == (
         f"| `lora` | 79.0<br>-8.0 [-8.0, -8.0] | 25.0 %<br>+12.5 [+11.5, +13.5] | {dash} | "
-        "0.010<br>+0.042 [+0.032, +0.052] |"
+        "0.010<br>+0.042 [+0.032, +0.052] | 70.0 %<br>[61.0, 79.0] |"
     )
     for name, one in found["metrics"].items():
         one["win_rate"] = one["win_rate_length_controlled"] = 0.5 if name == "base" else 0.6

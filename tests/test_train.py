@@ -287,6 +287,19 @@ def test_a_loss_that_explodes_stops_the_run(tiny, runtime, tmp_path, monkeypatch
     assert not (tmp_path / "lora").exists()
 
 
+def test_a_model_that_is_ruined_without_a_high_training_loss_stops_the_run(tiny, runtime, tmp_path, monkeypatch):
+    monkeypatch.setattr("tuner.curve.EXPLODED", math.inf)
+    losses = iter([1.5, 3.4, 10.8])
+    monkeypatch.setattr(train, "mean_nll", lambda *_: next(losses))
+    schedule = Train(**SCHEDULE | {"evaluate_every": 1})
+    said = (
+        r"lora: validation loss 10.8 after step 2, 1.5 before training: the model is ruined; lower lora.learning_rate"
+    )
+    with pytest.raises(UserError, match=said):
+        fit("lora", tiny, runtime, tmp_path, schedule=schedule)
+    assert not (tmp_path / "lora").exists()
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, runtime, tmp_path):
     settings = LORA.model_copy(update={"learning_rate": 1e30})
     with pytest.raises(UserError, match=r"lora: loss .* at step \d, learning rate .*: lower lora.learning_rate"):

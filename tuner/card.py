@@ -186,7 +186,12 @@ def _summary(
         f"questions. Of {counts['in']:,} generated rows, {counts['kept']:,} passed the filters."
     )
     if verified:
-        text += f" {verified['rows']:,} rows have constraints that code checked."
+        text += f" {verified['rows']:,} rows have constraints that code checked"
+        if edited := verified["origin"].get("edited", 0):
+            text += (
+                f"; the answers of {edited:,} of them are not the model's alone, but were changed by rule to meet them"
+            )
+        text += "."
     return text
 
 

@@ -15,6 +15,9 @@ from tuner.errors import UserError
 
 FILE = "curve.json"  # in each of the trainer's checkpoints, and the last thing written there
 EXPLODED = 10  # times the validation loss before the first step
+# Nats that the validation loss may grow by: each token has then less than a seventh of the probability it had. A model
+# that has collapsed into guessing cannot reach ten times the loss (the logarithm of 49,152 tokens is 10.8).
+RUINED = 2.0
 
 # What the trainers log, under the names the curve's columns have.
 COLUMNS = {
@@ -105,6 +108,12 @@ class Curve(TrainerCallback):
             self.bar.close()
             raise UserError(
                 f"{self.name}: validation loss {found['loss']} after step {step}: lower {self.name}.learning_rate"
+            )
+        if self.validation and found["loss"] > self.validation[0]["loss"] + RUINED:
+            self.bar.close()
+            raise UserError(
+                f"{self.name}: validation loss {found['loss']} after step {step}, {self.validation[0]['loss']} before "
+                f"training: the model is ruined; lower {self.name}.learning_rate"
             )
         self.validation.append({"step": step, **found})
         self._show("validation", self.validation[-1])

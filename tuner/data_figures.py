@@ -66,10 +66,7 @@ def attrition(path: str | Path, report: Mapping[str, Any]) -> None:
             at = heights + 0.27 * (place - 1)
             bars.barh(at, values, height=0.25, color=colour, label=TEXTS[kind], edgecolor=GREY, linewidth=0.4)
             for height, value in zip(at, values, strict=True):
-                bars.text(value, height, f" {value:,}" if value else "", va="center", fontsize=9)
-        for height, counts in zip(heights, filters.values(), strict=True):
-            if not counts["alone"]:
-                bars.text(0, height, " 0", va="center", fontsize=9, color=GREY)
+                bars.text(value, height, f" {value:,}", va="center", fontsize=9, color="black" if value else GREY)
         bars.set_xlim(0, 1.14 * max(1, *(counts["alone"] for counts in filters.values())))
         bars.set_xlabel("rows")
         shares = [100 * counts["kept_share"] for counts in filters.values()]

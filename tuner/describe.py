@@ -56,6 +56,7 @@ def card_of(
         sampling={
             "instruction": [cell.model_dump() for cell in params.generate.instruction],
             "response": params.generate.response.model_dump(),
+            **({"response to a request with constraints": params.verify.sampling.model_dump()} if verified else {}),
         },
         counts=counts | {split: len(rows) for split, rows in sft.items()},
         rules=card.rule_texts(RULES),

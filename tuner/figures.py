@@ -38,11 +38,17 @@ Rows = Sequence[Mapping[str, Any]]
 LN2 = math.log(2)  # loss of DPO before the first step, when policy and reference are one model
 
 
-def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
-    """Training loss (line) and validation loss (markers) of each method, nats per token, one panel each.
+def running_mean(values: Sequence[float]) -> list[float]:
+    """Return for each value the mean of the last ones up to it: a tenth of all, of fewer at the beginning."""
+    window = max(1, len(values) // 10)
+    return [float(np.mean(values[max(0, end - window) : end])) for end in range(1, len(values) + 1)]
 
-    Rows need ``step`` (or ``tokens`` in all rows of all methods, then that is the axis) and may have ``loss``
-    and ``eval_loss``. Grey lines repeat the other methods' training loss, so that panels can be compared.
+
+def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
+    """Training loss (thin; thick its mean over a tenth of all steps) and validation loss (markers), a panel each.
+
+    Nats per token. Rows need ``step`` (or ``tokens`` in all rows of all methods, then that is the axis) and may have
+    ``loss`` and ``eval_loss``. Grey lines repeat the other methods' means, so that panels can be compared.
     """
     colours = method_colours(list(curves))
     rows = [row for method in curves for row in curves[method]]
@@ -53,19 +59,22 @@ def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
         path,
         1.1 + 2.5 * deep,
         "Training and validation loss of each method",
-        "Line: training batches. Markers: validation set. Grey: training of the others.",
+        "Thin: training batches. Thick: their mean over a tenth of the steps, grey that of the others. "
+        "Markers: validation set.",
     ) as figure:
         panels = figure.subplots(deep, wide, sharex=True, sharey=True, squeeze=False).ravel()
         for panel, method in zip(panels, curves, strict=False):
             for other in curves:
                 steps, loss = series(curves[other], x, "loss")
                 mine = other == method
+                if mine:
+                    panel.plot(steps, loss, color=colours[method], linewidth=0.5, alpha=0.45, zorder=2)
                 panel.plot(
                     steps,
-                    loss,
+                    running_mean(loss),
                     color=colours[method] if mine else LIGHT,
                     zorder=3 if mine else 1,
-                    linewidth=1.6 if mine else 1,
+                    linewidth=2 if mine else 1.2,
                     marker="_" if len(steps) == 1 else "",
                     markersize=18,
                 )

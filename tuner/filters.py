@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from rapidfuzz import fuzz
@@ -25,6 +26,7 @@ from tuner import decontaminate, duplicates, phrases, pii
 from tuner.characters import characters
 from tuner.errors import UserError
 from tuner.instructions import incomplete_instruction, modality, template_leak
+from tuner.language import KNOWN as LANGUAGES
 from tuner.language import language
 from tuner.refusals import identity, refusal
 from tuner.repetition import repetition
@@ -58,7 +60,12 @@ class Memory:
 
 
 def begin(settings: Any, special_tokens: Sequence[str], tests: decontaminate.Index | None = None) -> Memory:
-    """A memory for rows to come. `tests`: the index of evaluation items; None compares with nothing."""
+    """A memory for rows to come. `tests`: the index of evaluation items; None compares with nothing.
+
+    UserError when `settings.language` is none that the detector knows: it would drop every row.
+    """
+    if settings.language is not None and settings.language not in LANGUAGES:
+        raise UserError(f"filter.language = {settings.language}: not one that lid.176 knows, such as en, ko or de")
     longest_first = sorted({token for token in special_tokens if token.strip()}, key=lambda t: (-len(t), t))
     return Memory(settings, tuple(longest_first), tests, duplicates.Index(settings.near_duplicate_jaccard))
 
@@ -263,19 +270,20 @@ def all_verdicts(row: Row, memory: Memory) -> dict[str, dict]:
     return found
 
 
-def stream(rows: Iterable[Row], memory: Memory) -> Iterator[tuple[Row, bool]]:
+def stream(rows: Iterable[Row], memory: Memory, path: str | Path = "row") -> Iterator[tuple[Row, bool]]:
     """Each row and whether it passed, as they come: kept rows as `masked` has them, others with the reason.
 
-    A dropped row has `reason` (a filter's name) and `measured`. UserError for a row without a whole number as its
-    id, and for an id that does not rise: it would be there twice, or the lower of two duplicates would go.
+    `path` is where they come from, one a line. A dropped row has `reason` (a filter's name) and `measured`. UserError
+    for a row without a whole number as its id, and for an id that does not rise: it would be there twice, or the lower
+    of two duplicates would go.
     """
-    for row in rows:
-        number = _id(row)
+    for line, row in enumerate(rows, 1):
+        number = _id(row, f"{path}:{line}")
         if memory.last_id is not None and number <= memory.last_id:
             raise UserError(
-                f"two rows have the id {number}; make the ids unique"
+                f"{path}:{line}: two rows have the id {number}; make the ids unique"
                 if number == memory.last_id
-                else f"the row with the id {number} comes after {memory.last_id}; sort the rows by id"
+                else f"{path}:{line}: the row with the id {number} comes after {memory.last_id}; sort the rows by id"
             )
         memory.last_id = number
         if against := verdict(row, memory):
@@ -285,10 +293,10 @@ def stream(rows: Iterable[Row], memory: Memory) -> Iterator[tuple[Row, bool]]:
             yield masked(row) if memory.settings.mask_pii else row, True
 
 
-def _id(row: Row) -> int:
+def _id(row: Row, place: str) -> int:
     found = row.get("id")
     if isinstance(found, bool) or not isinstance(found, int | str) or not re.fullmatch(r"-?\d{1,18}", str(found)):
-        raise UserError(f"a row has the id {found!r}; every row needs a whole number as its id")
+        raise UserError(f"{place}: the row has the id {found!r}; every row needs a whole number as its id")
     return int(found)
 
 

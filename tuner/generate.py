@@ -44,6 +44,9 @@ def pairs(
     """
     found, accepted, reasons = [], 0, Counter()
     for start in range(0, settings.max_rows, CHUNK):
+        before = accepted
+        if not start:
+            bar.set_postfix_str(f"sampling the first {CHUNK} rows")
         for row in _kept(folder, start, partial(_chunk, sampler, tokenizer, settings, seed, start)):
             if row["id"] >= settings.max_rows:
                 break
@@ -53,10 +56,12 @@ def pairs(
                 reasons[against] += 1
                 continue
             accepted += 1
-            bar.update()
             if accepted == rows:
-                return found
-        bar.set_postfix_str(f"kept {accepted / len(found):.0%} of {len(found)}")
+                break
+        bar.set_postfix_str(f"kept {accepted / len(found):.0%} of {len(found)}", refresh=False)
+        bar.update(accepted - before)  # a chunk at once: rows come out of one together, and the rate is that of chunks
+        if accepted == rows:
+            return found
     most = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common(4))
     raise UserError(
         f"{accepted} of the {rows} rows wanted passed the filters within generate.max_rows = {settings.max_rows} "

@@ -26,7 +26,7 @@ def each_jsonl(path: str | Path) -> Iterator[dict]:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line.decode("utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # the latter for brackets in brackets, thousands deep
                 raise UserError(f"{path}:{number}: not JSON ({error}); run the stage that writes it again") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")

@@ -8,57 +8,47 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from tuner import constraints, io
 from tuner.errors import UserError
-from tuner.params_errors import one_line, rule, shown
-
-Text = Annotated[str, Field(min_length=1)]
-
-
-class _Row(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")  # a level, a source: what nobody reads may be there
+from tuner.params_errors import shown
+from tuner.rows import Prompt, Row, Text, checked
 
 
-class _Message(_Row):
-    role: Literal["system", "user", "assistant"]
-    content: Text
-
-
-class _Constraint(_Row):
+class _Constraint(Row):
     family: Literal[tuple(constraints.FAMILIES)]
     arguments: dict[str, Any]
 
 
-class _Request(_Row):
+class _Request(Row):
     constraint: _Constraint
     request: Text
 
 
-class InstructionFollowing(_Row):
+class InstructionFollowing(Row):
     """A request with a constraint added to it; `axis` is the constraint's family."""
 
     id: Text
     suite: Literal["instruction_following"]
     axis: Text
-    messages: Annotated[list[_Message], Field(min_length=1)]
+    messages: Prompt
     max_tokens: Annotated[int, Field(ge=1)]
     reference: _Request
 
 
-class Agent(_Row):
+class Agent(Row):
     """A conversation up to the turn to be written; `reference` is what the check of its axis compares with."""
 
     id: Text
     suite: Literal["agent"]
     axis: Text
-    messages: Annotated[list[_Message], Field(min_length=1)]
+    messages: Prompt
     max_tokens: Annotated[int, Field(ge=1)]
     reference: dict[str, Any]
 
 
-class Knowledge(_Row):
+class Knowledge(Row):
     """A question, its choices, and the place of the right one, counted from 0."""
 
     id: Text
@@ -122,10 +112,7 @@ def numbered(folder: str | Path, suite: str) -> Iterator[tuple[str, dict[str, An
     number = 0
     for number, item in enumerate(io.each_jsonl(file), 1):
         place = f"{file}:{number}"
-        try:
-            SUITES[suite].model_validate(item)
-        except ValidationError as error:
-            raise UserError(f"{place}: {one_line(_first(error))}") from None
+        checked(item, SUITES[suite], place)
         if suite == "knowledge" and item["answer"] >= len(item["choices"]):
             last = len(item["choices"]) - 1
             raise UserError(f"{place}: answer = {item['answer']}: the choices are numbered from 0 to {last}")
@@ -135,12 +122,3 @@ def numbered(folder: str | Path, suite: str) -> Iterator[tuple[str, dict[str, An
         yield place, item
     if not number:
         raise UserError(f"{file}: no items; a suite needs one at least")
-
-
-def _first(error: ValidationError) -> str:
-    """Return what is wrong with the first field that is, "answer: ..."."""
-    found = error.errors()[0]
-    field = ".".join(map(str, found["loc"]))
-    if found["type"] == "missing":
-        return f"{field} is missing"
-    return f"{field} = {shown(found['input'])}: must be {rule(found)}"

@@ -11,7 +11,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from tuner.constraints import FAMILIES
 from tuner.errors import UserError
-from tuner.params_errors import COMMIT, MODEL_NAME, SHA256, URL, explain, one_line, shown
+from tuner.params_errors import COMMIT, LANGUAGE, MODEL_NAME, SHA256, URL, explain, one_line, shown
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -116,7 +116,7 @@ class Filter(Section):
     max_repeated_bigram_share: Share
     min_alphanumeric_share: Share
     max_mean_word_characters: Positive
-    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None  # ISO 639, as lid.176 has it
+    language: Annotated[str, Field(pattern=LANGUAGE)] | None  # ISO 639, as lid.176 has it
     min_language_probability: Share
     exact_duplicate: bool
     near_duplicate_jaccard: Annotated[float, Field(gt=0, le=1)] | None

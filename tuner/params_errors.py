@@ -8,10 +8,14 @@ from pydantic import BaseModel
 # What a text has to look like, and how a reader is told so.
 SHA256, COMMIT, MODEL_NAME = r"^[0-9a-f]{64}$", r"^[0-9a-f]{40}$", r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 URL = r"^https?://[^@\s]+$"
+LANGUAGE = r"^[a-z]{2,3}$"
+NO_NUL = r"^[^\x00]*$"
 PATTERNS = {
     SHA256: "a SHA-256: 64 digits, 0-9 and a-f",
     COMMIT: "a whole commit: 40 digits, 0-9 and a-f",
     MODEL_NAME: "letters, digits, - and _ (no dot: DVC reads models.a.b as b inside a)",
+    LANGUAGE: "a language's ISO 639 code, such as en or ko",
+    NO_NUL: "text without NUL characters",
     URL: "an address such as http://127.0.0.1:8000, without a key or password in it",
 }
 
@@ -19,6 +23,7 @@ PATTERNS = {
 _RULES = {
     "string_too_short": "some text, not an empty one",
     "string_type": "text; put it in quotes if it looks like a number",
+    "string_unicode": "Unicode text: it has half of a surrogate pair",
     "too_short": "of {min_length} or more entries",
     "union_tag_invalid": "one of {expected_tags}",
     **dict.fromkeys(("int_type", "int_from_float"), "a whole number"),
@@ -70,7 +75,9 @@ def rule(error: dict) -> str:
     """Return what is allowed where one of pydantic's errors is, to go on from "must be"."""
     context = error.get("ctx", {})
     own = error["msg"].removeprefix("Input should be ").replace("a valid ", "a ")
-    return PATTERNS.get(context.get("pattern")) or _RULES.get(error["type"], own).format(**context)
+    if error["type"] in _RULES:
+        return _RULES[error["type"]].format(**context)
+    return PATTERNS.get(context.get("pattern"), own)
 
 
 def _known_keys(location: tuple, schema: type[BaseModel], sources: dict[str, type[BaseModel]]) -> list[str]:

@@ -224,7 +224,8 @@ def _changed(words: Words, comparison: Mapping[str, Any], verdict: str) -> list[
 def _beside(words, methods, comparison, metrics, secondary) -> list[str]:
     """The measures that have no verdict: a table, and how to read it."""
     judged = all(found["win_rate"] is not None for found in metrics.values())
-    names = ["reply_tokens", "never_stops", "distinct_2", "forgetting", *(["win_rate_length_controlled"] * judged)]
+    names = ["reply_tokens", "never_stops", "distinct_2", "forgetting", "preference_accuracy"]
+    names += ["win_rate_length_controlled"] * judged
     rows = [[f"`{BASE}`", *(_measure(words, name, metrics[BASE][name]) for name in names)]]
     for key in [*methods, *(key for key in contrasts(comparison) if key not in methods)]:
         cells = [_names(words, key, next(iter(secondary[key].values()))["reference"])]
@@ -244,8 +245,10 @@ def _beside(words, methods, comparison, metrics, secondary) -> list[str]:
                     value.append(f"{difference} [{', '.join(shown)}]")
             cells.append("<br>".join(value))
         rows.append(cells)
-    windows = next(iter(secondary.values()))["forgetting"]["n"]
-    reading = [words["beside_reading"].format(windows=windows), words["judged" if judged else "not_judged"]]
+    one = next(iter(secondary.values()))
+    counts = {"windows": one["forgetting"]["n"], "pairs": one["preference_accuracy"]["n"]}
+    counts["sources"] = one["preference_accuracy"]["clusters"]
+    reading = [words["beside_reading"].format(**counts), words["judged" if judged else "not_judged"]]
     table = _table([words["method"], *(words[name] for name in names)], rows)
     return [words["beside_label"], table, " ".join(reading), *_followed(words, secondary)]
 
@@ -273,7 +276,7 @@ def _measure(words: Words, name: str, value: float | None, *, signed: bool = Fal
     """Return a secondary measure as text: tokens, percent (differences in points), a share or nats; None is a dash."""
     if value is None:
         return "\N{EN DASH}"
-    if name in ("never_stops", "win_rate_length_controlled"):
+    if name in ("never_stops", "preference_accuracy", "win_rate_length_controlled"):
         shown = amount("agent", value, signed=signed)
         return shown if signed else words["percent"].format(value=shown)
     places = {"reply_tokens": 1, "distinct_2": 3, "forgetting": 3}[name]

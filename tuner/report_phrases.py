@@ -83,11 +83,14 @@ PHRASES: dict[str, dict[str, str]] = {
         "never_stops": "replies that do not end",
         "distinct_2": "distinct word pairs",
         "forgetting": "forgetting (nats per token)",
+        "preference_accuracy": "preference pairs learned",
         "win_rate_length_controlled": "preferred to base at equal length",
         "beside_reading": "Under each value: its difference to base (or to the second method) with its range, on the "
         "same items. A reply does not end when it is cut at its limit. Distinct word pairs: the share of different "
         "ones, over the same number of pairs for every method; it has no range. Forgetting: how much more unexpected "
-        "a general English text ({windows} windows) is to the method than to base; above 0, it has got worse at it.",
+        "a general English text ({windows} windows) is to the method than to base; above 0, it has got worse at it. "
+        "Preference pairs learned: on how many of the {pairs} validation pairs (from {sources} sources) the better "
+        "answer has gained on the worse one; base, or the second method, has 50 %.",
         "judged": "Preferred: how often the judge named in `judge` prefers the method's replies, were they as long as "
         "base's.",
         "not_judged": "No judge is named in `judge`, so there is no win rate.",
@@ -230,11 +233,13 @@ PHRASES: dict[str, dict[str, str]] = {
         "never_stops": "끝맺지 못한 답변",
         "distinct_2": "서로 다른 단어 쌍",
         "forgetting": "망각(토큰당 nat)",
+        "preference_accuracy": "학습한 선호 쌍",
         "win_rate_length_controlled": "같은 길이일 때 base보다 선호",
         "beside_reading": "각 값 아래는 같은 문항에서 잰 base(또는 뒤의 방법)와의 차이와 범위입니다. 한도에서 잘린 "
         "답변은 끝맺지 못한 것으로 셉니다. 서로 다른 단어 쌍은 모든 방법에서 같은 수의 쌍을 놓고 구한 비율이며 범위는 "
         "없습니다. 망각은 일반 영어 글({windows}개 구간)을 base보다 얼마나 더 뜻밖이라고 여기는지이며, 0보다 크면 "
-        "나빠진 것입니다.",
+        "나빠진 것입니다. 학습한 선호 쌍: 검증용 {pairs}쌍(원본 {sources}개) 가운데 더 나은 답이 더 못한 답보다 확률이 "
+        "오른 비율이며, base 또는 뒤의 방법은 50 %입니다.",
         "judged": "선호: 답변 길이가 base와 같다고 할 때 `judge`에 적힌 심판 모델이 이 방법의 답변을 고르는 "
         "비율입니다.",
         "not_judged": "`judge`에 심판 모델이 없으므로 승률은 없습니다.",

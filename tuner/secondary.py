@@ -12,7 +12,7 @@ import numpy as np
 from tuner import intrinsic, statistics, win_rate
 from tuner.compare import BASE
 
-MEASURES = ("reply_tokens", "never_stops", "forgetting", "win_rate_length_controlled")
+MEASURES = ("reply_tokens", "never_stops", "forgetting", "preference_accuracy", "win_rate_length_controlled")
 # Instruction following once more: constraints of families that training rows have, of others, and scored loosely.
 FOLLOWED = ("followed_seen", "followed_unseen", "followed_loosely")
 
@@ -30,7 +30,9 @@ def compare(
 
     `reply_tokens` (tokens) and `forgetting` (nats per token, windows weighted by tokens): paired bootstrap.
     `never_stops` (fraction): Tango's interval. `win_rate_length_controlled` has no difference: "value" (0 to 1, where
-    0.5 is no preference) with its interval, and stands only where both were judged. FOLLOWED: fractions of items,
+    0.5 is no preference) with its interval, and stands only where both were judged; so has `preference_accuracy`, the
+    share of validation pairs whose chosen answer gained more log-probability than the rejected one (ties count half),
+    by a bootstrap of whole sources: pairs made of one kept row go together. FOLLOWED: fractions of items,
     with "base" and "value" and Tango's interval of the difference; `families` are those that training rows have.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
@@ -49,6 +51,8 @@ def compare(
             "never_stops": statistics.paired_proportions(*endless, alpha) | {"n": len(replies)},
             "forgetting": statistics.paired_bootstrap(*nats, weights=tokens, **options) | {"n": len(windows)},
         }
+        if pairs_told := _pairs(rows, before, "logp_chosen"):
+            cells["preference_accuracy"] = _preferred(pairs_told, options)
         if judged := intrinsic.judgements(rows, before):
             rate = win_rate.length_controlled(judged, alpha)
             cells["win_rate_length_controlled"] = {"value": rate.pop("win_rate"), **rate, "n": len(judged)}
@@ -57,6 +61,17 @@ def compare(
             cell.pop("p", None)
         found[key] = {name: {"reference": start, **cell} for name, cell in cells.items()}
     return found
+
+
+def _preferred(pairs: Sequence[tuple[dict, dict]], options: Mapping[str, Any]) -> dict[str, Any]:
+    margins = [_column(pairs, side, lambda row: row["logp_chosen"] - row["logp_rejected"]) for side in (0, 1)]
+    right = (1 + np.sign(margins[1] - margins[0])) / 2
+    sources = [row["id"].removeprefix("preference-").split("-")[0] for row, _ in pairs]
+    if len(set(sources)) < 2:
+        return {"value": float(right.mean()), "low": 0.0, "high": 1.0, "n": len(pairs), "clusters": 1}
+    found = statistics.paired_bootstrap(np.full(len(right), 0.5), right, clusters=sources, **options)
+    ends = {end: min(1.0, max(0.0, 0.5 + found[end])) for end in ("low", "high")}
+    return {"value": float(right.mean()), **ends, "n": len(pairs), "clusters": len(set(sources))}
 
 
 def _followed(rows: Sequence[dict], before: Sequence[dict], families: Collection[str], alpha: float) -> dict:

@@ -1,27 +1,24 @@
 """Supervised fine-tuning of one adapter with TRL and PEFT, and what preference training shares with it."""
 
-import dataclasses
-import difflib
 import math
 import time
 from importlib.metadata import version
 from pathlib import Path
 
 from datasets import Dataset
-from peft import PeftConfig, PeftModel, get_peft_model, initialize_kv_prefix_from_text
-from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
+from peft import PeftModel, get_peft_model, initialize_kv_prefix_from_text
 from safetensors.torch import load_file
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from tuner import curve, data, hardware, io, logps, model, template
+from tuner import adapter_config, curve, data, hardware, io, logps, model, template
 from tuner.curve import FILE as CURVE_FILE
 from tuner.curve import Curve
 from tuner.errors import UserError
 from tuner.params import Method, Runtime, Schedule, Train
 
-# Types that need more than a loss and a gradient: rank schedules, task numbers, losses of their own, other adapters.
-OWN_TRAINING = ("ADALORA", "CPT", "MULTITASK_PROMPT_TUNING", "XLORA")
+# What PEFT says of values of the wrong kind.
+REFUSALS = (AttributeError, KeyError, NotImplementedError, TypeError, ValueError)
 TRAINERS = ("torch", "transformers", "trl", "peft", "accelerate")
 
 
@@ -36,40 +33,9 @@ class RowTrainer(SFTTrainer):
         return super().compute_loss(logps.Shared(model, self.max_tokens), inputs, return_outputs, num_items_in_batch)
 
 
-def adapter_config(name: str, settings: Method, student: Path) -> PeftConfig:
-    """Return PEFT's configuration of a method: its section of params.yaml, and PEFT's defaults for the rest.
-
-    UserError for a type or an argument that PEFT does not have, and for values it refuses.
-    """
-    if settings.peft_type in OWN_TRAINING:
-        raise UserError(
-            f"{name}.peft_type = {settings.peft_type!r}: trains by rules of its own, which this stage does not"
-        )
-    if settings.peft_type not in PEFT_TYPE_TO_CONFIG_MAPPING:
-        raise UserError(
-            f"{name}.peft_type = {settings.peft_type!r}: PEFT has no such type; it has "
-            + ", ".join(sorted(PEFT_TYPE_TO_CONFIG_MAPPING))
-        )
-    kind = PEFT_TYPE_TO_CONFIG_MAPPING[settings.peft_type]
-    arguments, known = settings.arguments, [field.name for field in dataclasses.fields(kind)]
-    for argument, value in arguments.items():
-        if argument not in known:
-            close = difflib.get_close_matches(argument, known, n=1)
-            raise UserError(
-                f"{name}.{argument} = {value!r}: PEFT's {kind.__name__} has no such argument; "
-                + (f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}")
-            )
-    if "tokenizer_name_or_path" in known:
-        arguments["tokenizer_name_or_path"] = str(student)
-    try:
-        return kind(task_type="CAUSAL_LM", **arguments)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{name}: {_first_line(error)}") from None
-
-
 def adapted(loaded, name: str, settings: Method, student: Path) -> PeftModel:
     """Return the model with a fresh adapter of a method on it, ready to train; UserError where PEFT refuses it."""
-    config = adapter_config(name, settings, student)
+    config = adapter_config.of(name, settings, student)
     try:
         found = get_peft_model(loaded, config)
         if settings.init_text is not None:
@@ -77,13 +43,9 @@ def adapted(loaded, name: str, settings: Method, student: Path) -> PeftModel:
             count = config.num_virtual_tokens
             text = " ".join([settings.init_text] * math.ceil(count / len(tokenizer.encode(settings.init_text))))
             initialize_kv_prefix_from_text(found, tokenizer, text=text, use_chat_template=False)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # what PEFT says of values of the wrong kind
-        raise UserError(f"{name}: PEFT: {_first_line(error)}") from None
+    except REFUSALS as error:
+        raise UserError(f"{name}: PEFT: {adapter_config.first_line(error)}") from None
     return found
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def fit(
@@ -139,7 +101,7 @@ def fit(
             callbacks=[history],
         )
     except ValueError as error:  # an adapter on the output layer, for one
-        raise UserError(f"{method}: TRL: {_first_line(error)}") from None
+        raise UserError(f"{method}: TRL: {adapter_config.first_line(error)}") from None
     if settings.quantize:  # TRL halves the adapter's weights beside a base of four bits; the optimizer wants them whole
         for weight in trained.parameters():
             weight.data = weight.data.float() if weight.requires_grad else weight.data
