@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import cost_tables  # noqa: E402
 from benchmarks import results as claims  # noqa: E402
 from tuner import compare, io, params  # noqa: E402
 
@@ -116,6 +117,7 @@ def claimed(root: Path) -> str:
 PAGES = {
     "README.md": {"results": results, "filtered": filtered, "quality": quality, "rates": rates},
     "benchmarks/README.md": {"claims": claimed},
+    "docs/cost.md": cost_tables.BLOCKS,
 }
 
 
