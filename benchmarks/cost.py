@@ -1,8 +1,8 @@
-"""Time and peak memory of the pipeline's costly steps as the work grows; docs/cost.md shows what this finds.
+"""Time and peak memory of the pipeline's costly steps as the work grows, into docs/cost.csv.
 
-    python benchmarks/cost.py device        # the rates of this machine that docs/cost.md predicts from
+    python benchmarks/cost.py device        # the rates of this machine that its times are predicted from
     python benchmarks/cost.py generate      # or filter, score, train, evaluate
-    python docs/readme.py                   # then fill docs/cost.md anew
+    python benchmarks/cost_tables.py        # shows what was found; benchmarks/cost_figure.py draws it
 
 Each measurement runs in a process of its own, since a peak never falls, and loading the model is not part of its time
 (but for evaluate, which loads it itself). Rows have a fixed number of tokens, whatever the model would say: generation

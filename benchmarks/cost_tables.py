@@ -1,11 +1,18 @@
-"""The tables of docs/cost.md, from docs/cost.csv, docs/gpus.csv and benchmarks/results.json, for docs/readme.py."""
+"""The tables of docs/cost.md, for docs/readme.py, and those of what benchmarks/cost.py has measured here.
 
+python benchmarks/cost_tables.py    # jobs, exponents, and predicted over measured seconds, from docs/cost.csv
+"""
+
+import sys
 from pathlib import Path
 from statistics import geometric_mean, mean
 
-from benchmarks import cost_model, cost_prediction, memory
-from benchmarks.cost_prediction import Workload
-from tuner import io
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import cost_model, cost_prediction, memory  # noqa: E402
+from benchmarks.cost_prediction import Workload  # noqa: E402
+from tuner import io  # noqa: E402
 
 GROWN = {"rows": "rows", "tokens": "tokens a row"}
 COUNTED = {"filter": "rows", "evaluate": "items"}  # all others count tokens
@@ -127,3 +134,8 @@ def check(root: Path) -> str:
 
 
 BLOCKS = {"assumptions": assumptions, "prediction": prediction}
+
+if __name__ == "__main__":
+    if not (ROOT / "docs/cost.csv").exists():
+        sys.exit("docs/cost.csv: missing; python benchmarks/cost.py generate (and the other stages) writes it")
+    print("\n".join(block(ROOT) for block in (measurements, exponents, check)), end="")
