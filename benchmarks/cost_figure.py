@@ -26,18 +26,19 @@ LOOKS = {
 
 
 def draw(measured: list[dict], path: Path) -> None:
-    """Write the figure: rows of panels are time and memory, columns are what grows; lines are the fits."""
+    """Write the figure: rows of panels are time and memory, columns are what was made to grow; lines are the fits."""
+    grown = [along for along in ("rows", "tokens") if any(row["along"] == along for row in measured)]
     note = "Log axes. Points: each run. Lines: least squares on logarithms; k ± standard error of value ~ size^k."
     with figure_style.canvas(path, 7.4, "Cost as the work grows (two CPU cores, 135M parameters)", note) as figure:
-        panels = figure.subplots(2, 2, sharex="col")
+        panels = figure.subplots(2, len(grown), sharex="col", squeeze=False)
         for line, (value, label) in zip(
             panels, (("seconds", "seconds"), ("peak_megabytes", "peak memory, MB")), strict=True
         ):
-            for axes, along in zip(line, ("rows", "tokens"), strict=True):
+            for axes, along in zip(line, grown, strict=True):
                 _panel(axes, measured, along, value)
                 axes.set_title(f"{label}, as {'rows grow' if along == 'rows' else 'rows get longer'}")
-        panels[1][0].set_xlabel("rows, in multiples of the smallest job")
-        panels[1][1].set_xlabel("tokens a row")
+        for axes, along in zip(panels[1], grown, strict=True):
+            axes.set_xlabel("rows, in multiples of the smallest job" if along == "rows" else "tokens a row")
 
 
 def _panel(axes, measured: list[dict], along: str, value: str) -> None:

@@ -5,6 +5,7 @@ they are from what was measured.
 """
 
 import csv
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def read_table(path: Path) -> list[dict]:
         rows = list(csv.DictReader(file))
     words = ("stage", "along")
     return [
-        {name: value if name in words else float(value) if value else None for name, value in row.items()}
+        {name: value if name in words else json.loads(value) if value else None for name, value in row.items()}
         for row in rows
     ]
 

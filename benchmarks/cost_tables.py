@@ -133,7 +133,13 @@ def check(root: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-BLOCKS = {"assumptions": assumptions, "prediction": prediction}
+BLOCKS = {
+    "measurements": measurements,
+    "exponents": exponents,
+    "assumptions": assumptions,
+    "prediction": prediction,
+    "check": check,
+}
 
 if __name__ == "__main__":
     if not (ROOT / "docs/cost.csv").exists():
