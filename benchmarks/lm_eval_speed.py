@@ -62,6 +62,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=Path, default=ROOT / "data/tasks", help="folder of the items' files")
     parser.add_argument("--model", type=Path, help="default: the student of params.yaml")
+    parser.add_argument("--suites", nargs="+", choices=list(SUITES), default=list(SUITES))
     parser.add_argument("--knowledge", type=int, default=80)
     parser.add_argument("--instruction_following", type=int, default=48)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 32], help="batch sizes of the stock harness")
@@ -73,7 +74,7 @@ if __name__ == "__main__":
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device="cpu", dtype="float32")
     every = checks.read(arguments.items)
-    asked = {suite: every[suite][: getattr(arguments, suite)] for suite in SUITES}
+    asked = {suite: every[suite][: getattr(arguments, suite)] for suite in arguments.suites}
     with tempfile.TemporaryDirectory() as folder:
         for suite, rows in (every | asked).items():
             io.write_jsonl(items.file_of(folder, suite), rows)

@@ -9,6 +9,17 @@ from pathlib import Path
 
 PATH = Path(__file__).with_name("results.json")
 
+# Heading of benchmarks/README.md -> the scripts whose claims stand under it; those of all others stand under the last.
+TOPICS = {
+    "Generation": ("agreement", "row_stability", "generation", "adapter_sampling"),
+    "Filtering": ("filter_quality", "filter_scale", "judge"),
+    "Training": ("train_speed", "prompt_tuning", "tune"),
+    "Evaluation": ("lm_eval_speed", "ifbench"),
+    "Statistics": ("coverage", "clusters"),
+    "Cost": ("cost", "overheads"),
+    "Other": (),
+}
+
 
 def machine() -> str:
     """The processor's name and how many of its cores this process may use."""
@@ -50,3 +61,34 @@ def record(
     known = json.loads(PATH.read_text(encoding="utf-8")) if PATH.exists() else {}
     text = json.dumps(dict(sorted({**known, name: claim}.items())), indent=2, ensure_ascii=False, allow_nan=False)
     PATH.write_text(text + "\n", encoding="utf-8")
+
+
+def page(claims: dict[str, dict]) -> str:
+    """Return all claims as Markdown: by topic, and there by the run they came from."""
+    topic_of = {script: topic for topic, scripts in TOPICS.items() for script in scripts}
+    runs: dict[str, dict[tuple, list[str]]] = {topic: {} for topic in TOPICS}
+    for name, claim in sorted(claims.items()):
+        script = next((Path(word).stem for word in claim["command"].split() if word.endswith(".py")), None)
+        run = (claim["command"], claim["date"], claim["machine"])
+        runs[topic_of.get(script, "Other")].setdefault(run, []).append(name)
+    parts = []
+    for topic, found in runs.items():
+        parts += [f"## {topic}\n"] if found else []
+        for (command, date, machine), names in found.items():
+            rows = [_row(name, claims[name]) for name in names]
+            head = ["| claim | value | unit | ours | peer | more |", "|:--|--:|:--|--:|--:|:--|"]
+            parts.append(f"`{command}` ({date}; {machine})\n\n" + "\n".join([*head, *rows]) + "\n")
+    return "\n".join(parts)
+
+
+def _row(name: str, claim: dict) -> str:
+    known = ("value", "unit", "ours", "peer", "peer_version", "machine", "command", "date")
+    peer = "" if claim["peer"] is None else f"{_shown(claim['peer'])} ({claim['peer_version']})"
+    ours = "" if claim["peer"] is None else _shown(claim["ours"])
+    more = ", ".join(f"{key.replace('_', ' ')} {_shown(value)}" for key, value in claim.items() if key not in known)
+    cells = [name, _shown(claim["value"]), claim["unit"], ours, peer, more]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

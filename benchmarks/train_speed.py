@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
+from ceiling import ceiling, matmul_parameters  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from results import record  # noqa: E402
 from transformers import PrinterCallback, set_seed  # noqa: E402
@@ -51,18 +52,6 @@ def run(kind, found: params.Params, pairs: list, **more) -> tuple[float, list[fl
     return seconds, [row["loss"] for row in trainer.state.log_history if "loss" in row]
 
 
-def ceiling() -> float:
-    """Return the rate of float32 matrix products of the model's commonest shape, in GFLOP/s: the best of five."""
-    left, right = torch.randn(512, 576), torch.randn(1536, 576)
-    best = 0.0
-    for _ in range(5):
-        started = time.perf_counter()
-        for _ in range(40):
-            torch.nn.functional.linear(left, right)
-        best = max(best, 40 * 2 * left.shape[0] * right.numel() / (time.perf_counter() - started) / 1e9)
-    return best
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=64)
@@ -81,8 +70,7 @@ if __name__ == "__main__":
     apart = max(abs(one - other) for one, other in zip(our_losses, stock_losses, strict=True))
     # Forward and the gradient of the activations: 4 operations a weight and token; the head on supervised tokens alone.
     student = model.load(ROOT / "models" / found.student, device="cpu", dtype="float32")
-    head = student.config.vocab_size * student.config.hidden_size
-    layers = student.num_parameters() - head
+    layers, head = matmul_parameters(student)
     needed = 4 * (whole * layers + supervised * head) / 1e9
     peak = ceiling()
     print(f"{len(pairs)} rows, {whole} tokens, {supervised} supervised")

@@ -1,4 +1,4 @@
-"""Fill the generated blocks of README.md from the committed metrics, or check that they are up to date.
+"""Fill the generated blocks of README.md and other pages from the committed metrics, or check them.
 
 python docs/readme.py           rewrite the blocks
 python docs/readme.py --check   exit 1 when a block differs
@@ -13,6 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import cost_tables  # noqa: E402
+from benchmarks import results as claims  # noqa: E402
 from tuner import compare, io, params  # noqa: E402
 
 
@@ -131,26 +133,36 @@ def ablation(root: Path) -> str:
     )
 
 
-BLOCKS = {"results": results, "filtered": filtered, "quality": quality, "rates": rates, "ablation": ablation}
+def claimed(root: Path) -> str:
+    """Return every entry of benchmarks/results.json."""
+    return "\n" + claims.page(io.read_json(root / "benchmarks/results.json"))
 
 
-def filled(text: str, root: Path) -> str:
-    """Return README's text with each `<!-- generated: name -->` block filled anew."""
-    for name, block in BLOCKS.items():
+# Page -> block -> what fills it.
+PAGES = {
+    "README.md": {"results": results, "filtered": filtered, "quality": quality, "rates": rates, "ablation": ablation},
+    "benchmarks/README.md": {"claims": claimed},
+    "docs/cost.md": cost_tables.BLOCKS,
+}
+
+
+def filled(text: str, root: Path, page: str = "README.md") -> str:
+    """Return a page's text with each `<!-- generated: name -->` block filled anew."""
+    for name, block in PAGES[page].items():
         pattern = re.compile(rf"(<!-- generated: {name} -->\n).*?(<!-- end -->)", re.S)
         if not pattern.search(text):
-            raise SystemExit(f"README.md: no block <!-- generated: {name} --> ... <!-- end -->")
+            raise SystemExit(f"{page}: no block <!-- generated: {name} --> ... <!-- end -->")
         text = pattern.sub(lambda match, block=block: match[1] + block(root) + match[2], text)
     return text
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 when README.md is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing, exit 1 when a page is out of date")
     arguments = parser.parse_args()
-    readme = ROOT / "README.md"
-    before = readme.read_text(encoding="utf-8")
-    after = filled(before, ROOT)
-    if arguments.check and after != before:
-        sys.exit("README.md does not show the committed metrics; run `make readme`")
-    readme.write_text(after, encoding="utf-8")
+    for page in PAGES:
+        before = (ROOT / page).read_text(encoding="utf-8")
+        after = filled(before, ROOT, page)
+        if arguments.check and after != before:
+            sys.exit(f"{page} does not show what is committed; run `make readme`")
+        (ROOT / page).write_text(after, encoding="utf-8")

@@ -1,6 +1,7 @@
-"""README against the repository: its tables are the committed metrics, and what it names exists."""
+"""README and the other generated pages against the repository: their tables are what is committed."""
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -14,8 +15,18 @@ readme = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(readme)
 
 
-def test_the_generated_blocks_show_the_committed_metrics():
-    assert readme.filled(TEXT, ROOT) == TEXT, "run `make readme`"
+@pytest.mark.parametrize("page", readme.PAGES)
+def test_the_generated_blocks_show_the_committed_metrics(page):
+    text = (ROOT / page).read_text()
+    assert readme.filled(text, ROOT, page) == text, "run `make readme`"
+
+
+def test_every_measured_claim_is_on_its_page():
+    claims = json.loads((ROOT / "benchmarks/results.json").read_text())
+    page = (ROOT / "benchmarks/README.md").read_text()
+    for name, claim in claims.items():
+        assert page.count(f"\n| {name} | ") == 1
+        assert f"`{claim['command']}` ({claim['date']}; " in page
 
 
 def test_a_stale_block_would_be_noticed():
