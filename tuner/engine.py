@@ -74,7 +74,10 @@ def require_agreement(folder: str | Path) -> None:
 
 
 class TransformersEngine:
-    """Any model, any adapter, CPU or GPU. Rows enter as others finish; a row's draws come from its own seed."""
+    """Any model, any adapter, CPU or GPU. Rows enter as others finish; a row's draws come from its own seed.
+
+    Prompts are read as logps.py reads rows: what several have in common once.
+    """
 
     name = "transformers"
 
