@@ -56,11 +56,11 @@ def plain(engine, prompts: list, limits: list[int], temperature: float, batch: i
         rows = order[start : start + batch]
         longest = max(len(prompts[row]) for row in rows)
         pads = [longest - len(prompts[row]) for row in rows]
-        ids = [[engine.pad_id] * pad + prompts[row] for pad, row in zip(pads, rows, strict=True)]
+        ids = [[engine.tokenizer.pad_token_id] * pad + prompts[row] for pad, row in zip(pads, rows, strict=True)]
         config = GenerationConfig(
             max_new_tokens=max(limits[row] for row in rows),
             eos_token_id=engine.stop_ids,
-            pad_token_id=engine.pad_id,
+            pad_token_id=engine.tokenizer.pad_token_id,
             **drawn or {"do_sample": False},
         )
         found = engine.model.generate(
@@ -79,7 +79,7 @@ def gap(engine, prompt: list[int], one: list[int], other: list[int]) -> float:
     """Return how far apart the logits of the first tokens that differ are, given what the two have in common."""
     same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     nexts = [ids[same : same + 1] or engine.stop_ids for ids in (one, other)]
-    module, inputs = model.left_padded(engine.model, [prompt + one[:same]], engine.pad_id)
+    module, inputs = model.left_padded(engine.model, [prompt + one[:same]], engine.tokenizer.pad_token_id)
     with torch.inference_mode():
         logits = module(**inputs, logits_to_keep=1).logits[0, -1]
     first, second = (float(logits[ids].max()) for ids in nexts)
