@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 
 import pytest
@@ -163,3 +164,27 @@ def test_openvino_is_refused_without_its_file_or_agreement(tiny, tmp_path, runti
     io.write_json(tmp_path / engine.AGREEMENT, {"agrees": False, "excess_nats": 1.5})
     with pytest.raises(UserError, match="cost 1.5 nats a token too much"):
         engine.require_agreement(tmp_path)
+
+
+def test_what_prompts_have_in_common_is_read_once(loaded, tokenizer, prompts, monkeypatch):
+    assert engine.logps.may_share(loaded, 100)  # measured once for each model, by passes that are not counted here
+    read = []
+    forward = engine.logps.forward
+
+    def counted(model, base, trie, cache=None):
+        read.append(len(trie.ids))
+        return forward(model, base, trie, cache)
+
+    monkeypatch.setattr(engine.logps, "forward", counted)
+    TransformersEngine(loaded, tokenizer, rows=8).sample([prompts[0]] * 8, [0] * 8, [GREEDY] * 8)
+    assert read == [len(prompts[0])]
+    read.clear()
+    TransformersEngine(loaded, tokenizer, rows=8).sample(prompts, [0] * 5, [GREEDY] * 5)
+    shared = len(os.path.commonprefix(prompts))
+    assert len(read) == 1 and read[0] < sum(map(len, prompts)) - 3 * shared
+
+
+def test_prompts_are_read_in_passes_of_so_many_places_at_most(loaded, tokenizer, prompts):
+    wanted = TransformersEngine(loaded, tokenizer, rows=8).sample(prompts, list(range(5)), [PURE] * 5)
+    small = TransformersEngine(loaded, tokenizer, rows=8, forward_tokens=max(map(len, prompts)) + 2)
+    assert small.sample(prompts, list(range(5)), [PURE] * 5) == wanted

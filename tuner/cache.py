@@ -25,6 +25,16 @@ class RoomyLayer(DynamicLayer):
         self._show(length + key_states.shape[-2])
         return self.keys, self.values
 
+    def spread(self, places: torch.Tensor) -> None:
+        """Make of the only row as many as `places` (rows, tokens) has: where in it the tokens of each are."""
+        length, spread = places.shape[1], []
+        for states in (self.keys, self.values):
+            place = states.new_empty(len(places), states.shape[1], _rounded(length + 1), states.shape[3])
+            place[:, :, :length] = states[0][:, places].transpose(0, 1)
+            spread.append(place)
+        self.room = tuple(spread)
+        self._show(length)
+
     def select(self, rows: list[int], cut: int) -> None:
         """Keep `rows` alone, without the first `cut` tokens, which are padding in each of them."""
         self.room = tuple(states[rows, :, cut:] for states in (self.keys, self.values))
@@ -62,6 +72,10 @@ class RoomyCache(Cache):
 
     def __init__(self):
         super().__init__(layer_class_to_replicate=RoomyLayer)
+
+    def spread(self, places: torch.Tensor) -> None:
+        for layer in self.layers:
+            layer.spread(places)
 
     def select(self, rows: list[int], cut: int) -> None:
         for layer in self.layers:

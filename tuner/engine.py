@@ -13,8 +13,8 @@ import openvino
 import openvino_genai as genai
 import torch
 
-from tuner import hardware, io, model, template
-from tuner.cache import joined_masks
+from tuner import hardware, io, logps, model, template
+from tuner.cache import RoomyCache, joined_masks
 from tuner.errors import UserError
 from tuner.params import Runtime, Sampling
 
@@ -56,7 +56,8 @@ def load(name: str, folder: str | Path, runtime: Runtime):
 
         return ServerEngine(runtime.server_url, tokenizer, runtime.sample_rows)
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
-    return TransformersEngine(model.load(folder, device=device, dtype=dtype), tokenizer, runtime.sample_rows)
+    loaded = model.load(folder, device=device, dtype=dtype)
+    return TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
 
 
 def require_agreement(folder: str | Path) -> None:
@@ -73,13 +74,17 @@ def require_agreement(folder: str | Path) -> None:
 
 
 class TransformersEngine:
-    """Any model, any adapter, CPU or GPU. Rows enter as others finish; a row's draws come from its own seed."""
+    """Any model, any adapter, CPU or GPU. Rows enter as others finish; a row's draws come from its own seed.
+
+    Prompts are read as logps.py reads rows: what several have in common once.
+    """
 
     name = "transformers"
 
-    def __init__(self, loaded_model, tokenizer, rows: int):
-        self.model, self.tokenizer, self.rows = loaded_model, tokenizer, rows
-        self.pad_id, self.stop_ids = tokenizer.pad_token_id, template.stop_ids(tokenizer)
+    def __init__(self, loaded_model, tokenizer, rows: int, forward_tokens: int = 512):
+        """Take how many rows are sampled at once, and how many places one pass over prompts has."""
+        self.model, self.tokenizer, self.rows, self.forward_tokens = loaded_model, tokenizer, rows, forward_tokens
+        self.stop_ids = template.stop_ids(tokenizer)
 
     @torch.inference_mode()
     def sample(
@@ -103,13 +108,14 @@ class TransformersEngine:
             if order and (not live or 4 * free >= self.rows):  # seldom: each time the whole cache is copied
                 entering, order = order[:free], order[free:]
                 generators |= {row: torch.Generator().manual_seed(seeds[row]) for row in entering}
-                module, new_cache, new_mask, new_logits = self._read([prompts[row] for row in entering])
-                if live:
-                    cache.join(new_cache)
-                    mask, logits = joined_masks(mask, new_mask), torch.cat([logits, new_logits])
-                else:
-                    cache, mask, logits = new_cache, new_mask, new_logits
-                live = live + entering
+                for numbers, *read in self._read([prompts[row] for row in entering]):
+                    module, new_cache, new_mask, new_logits = read
+                    if live:
+                        cache.join(new_cache)
+                        mask, logits = joined_masks(mask, new_mask), torch.cat([logits, new_logits])
+                    else:
+                        cache, mask, logits = new_cache, new_mask, new_logits
+                    live = live + [entering[number] for number in numbers]
             seen = [prompts[row] + written[row] for row in live]
             drawn = draw(logits, [samplings[row] for row in live], [generators[row] for row in live], seen)
             going = []
@@ -143,10 +149,25 @@ class TransformersEngine:
         return [Sample(ids, end) for ids, end in zip(written, finish, strict=True)]
 
     def _read(self, prompts: list[list[int]]):
-        """Return the module that goes on with these prompts, its cache and mask, and the logits of what comes next."""
-        module, inputs = model.left_padded(self.model, prompts, self.pad_id)
-        output = module(**inputs, use_cache=True, logits_to_keep=1)
-        return module, inputs["past_key_values"], inputs["attention_mask"], output.logits[:, -1]
+        """Yield the numbers of the prompts of a pass, the module that goes on, its cache and mask, and the next logits.
+
+        What the prompts of a pass have in common is read once.
+        """
+        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        virtual = getattr(getattr(self.model, "active_peft_config", None), "num_virtual_tokens", None) or 0
+        pairs = [(prompt, [0]) for prompt in prompts]  # any token: what is wanted are the logits it is scored by
+        for together in logps.passes(pairs, self.forward_tokens):
+            shared = logps.may_share(base, virtual + max(len(prompts[number]) for number in together))
+            for numbers in [together] if shared else [[number] for number in together]:
+                trie, cache = logps.Trie([pairs[number] for number in numbers]), RoomyCache()
+                module, logits, count = logps.forward(self.model, base, trie, cache)
+                ends, reads = list(trie.read), [read for (read,) in trie.places]
+                rows = [[*range(count), *(count + place for place in trie.path(ends[read]))] for read in reads]
+                longest = max(map(len, rows))
+                places = torch.tensor([[0] * (longest - len(row)) + row for row in rows], device=base.device)
+                mask = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows], device=base.device)
+                cache.spread(places)
+                yield numbers, module, cache, mask, logits[reads]
 
 
 def draw(scores, samplings: list[Sampling], generators: list, seen: list[list[int]]) -> list[int]:

@@ -38,7 +38,7 @@ def rows(
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device=device, dtype=dtype, adapter=adapter, quantize=quantize)
     model.check_tokenizer(loaded, tokenizer, student)
-    engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
+    engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
 
     def scored(pairs, name):
         found = logps.completion_logps(loaded, pairs, max_tokens=runtime.forward_tokens, progress=progress(name))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 import torch
+from transformers import Cache
 from transformers.utils import ModelOutput
 
 from tuner.model import virtual_tokens
@@ -69,12 +70,30 @@ def one_pass(model, pairs: list[Pair], entropy: bool = False) -> list:
 
 
 def _pass(model, base, pairs: list[Pair], entropy: bool) -> list:
-    trie = _Trie(pairs)
+    trie = Trie(pairs)
+    logits = forward(model, base, trie)[1].float()
+    logps = logits.log_softmax(-1)
+    results = []
+    for (_, completion), places in zip(pairs, trie.places, strict=True):
+        found = logps[places, completion]
+        if entropy:
+            own = logps[places]
+            found = torch.stack([found, -(own.exp() * own).sum(-1)])
+        results.append(found)
+    return results
+
+
+def forward(model, base, trie: "Trie", cache: Cache | None = None):
+    """Return (the module that was called, logits (places read, vocabulary), virtual tokens before the first place).
+
+    `base` is the model without its adapter. With an empty `cache`, the keys and values of the virtual tokens and of all
+    places are left in it, as of one row.
+    """
     ids = torch.tensor([trie.ids], device=base.device)
     positions = torch.tensor([trie.depths], device=base.device)
     sees = None if trie.is_chain() else trie.sees().to(base.device)
     keep = torch.tensor(list(trie.read), device=base.device)
-    module, inputs = model, {"input_ids": ids}
+    module, inputs, count = model, {"input_ids": ids}, 0
     soft = virtual_tokens(model)
     if soft is not None:  # PEFT's own forward takes no mask of this shape and drops the positions
         module = base
@@ -92,20 +111,17 @@ def _pass(model, base, pairs: list[Pair], entropy: bool) -> list:
             sees = torch.cat([before, sees])
     elif soft is not None:
         inputs["past_key_values"] = soft
+    if cache is not None:
+        if "past_key_values" in inputs:
+            for number, layer in enumerate(soft.layers):
+                cache.update(layer.keys, layer.values, number)
+        inputs["past_key_values"] = cache
     if sees is not None:
         inputs["attention_mask"] = torch.zeros_like(sees, dtype=base.dtype).masked_fill_(
             ~sees, torch.finfo(base.dtype).min
         )[None, None]
-    logits = module(**inputs, position_ids=positions, logits_to_keep=keep, use_cache=False).logits[0].float()
-    logps = logits.log_softmax(-1)
-    results = []
-    for (_, completion), places in zip(pairs, trie.places, strict=True):
-        found = logps[places, completion]
-        if entropy:
-            own = logps[places]
-            found = torch.stack([found, -(own.exp() * own).sum(-1)])
-        results.append(found)
-    return results
+    output = module(**inputs, position_ids=positions, logits_to_keep=keep, use_cache=cache is not None)
+    return module, output.logits[0], count
 
 
 class Shared:
@@ -136,7 +152,7 @@ class Shared:
         )
 
 
-class _Trie:
+class Trie:
     """Rows as a tree of tokens.
 
     `ids` and `depths` of its places, parents before children; `read`: the places whose next token is scored, in the
@@ -165,6 +181,14 @@ class _Trie:
                 place = children[place, token]
             own.append(self.read.setdefault(place, len(self.read)))
             self.places.append(own)
+
+    def path(self, place: int) -> list[int]:
+        """Return the places from the root to this one."""
+        found = []
+        while place >= 0:
+            found.append(place)
+            place = self._parents[place]
+        return found[::-1]
 
     def is_chain(self) -> bool:
         """Return whether this is one row, for which every model has its own causal mask."""
