@@ -18,6 +18,7 @@ EXPLODED = 10  # times the validation loss before the first step
 # Nats that the validation loss may grow by: each token has then less than a seventh of the probability it had. A model
 # that has collapsed into guessing cannot reach ten times the loss (the logarithm of 49,152 tokens is 10.8).
 RUINED = 2.0
+ROUNDING = 1e-5  # a margin (nats, times beta) below which two sums of the same float32 log-probabilities may differ
 
 # What the trainers log, under the names the curve's columns have.
 COLUMNS = {
@@ -74,7 +75,7 @@ class Curve(TrainerCallback):
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" not in logs:
             return
-        self.training.append({"step": state.global_step, **_shown(logs)})
+        self.training.append({"step": state.global_step, **shown(logs)})
         self._show("train", self.training[-1])
         self.bar.set_postfix(loss=f"{logs['loss']:.3f}")
         finite = math.isfinite(logs["loss"]) and math.isfinite(logs["grad_norm"])
@@ -134,5 +135,12 @@ class Curve(TrainerCallback):
                     self.writer.add_scalar(f"{name}/{split}", value, row["step"])
 
 
-def _shown(logs: dict) -> dict:
-    return {new: float(f"{logs[old]:.6g}") for old, new in COLUMNS.items() if old in logs}
+def shown(logs: dict, prefix: str = "") -> dict:
+    """Return what a trainer logged, its names beginning with `prefix`, under the names and with the digits of a curve.
+
+    While policy and reference are one, a margin is nothing but rounding and no pair is preferred: an accuracy of 0.5.
+    """
+    found = {new: float(f"{logs[prefix + old]:.6g}") for old, new in COLUMNS.items() if prefix + old in logs}
+    if "accuracy" in found and abs(found["margin"]) < ROUNDING:
+        found["accuracy"] = 0.5
+    return found

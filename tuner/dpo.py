@@ -10,7 +10,7 @@ from transformers import set_seed
 from trl import DPOConfig, DPOTrainer
 
 from tuner import data, hardware, logps, model
-from tuner.curve import COLUMNS, Curve
+from tuner.curve import Curve, shown
 from tuner.params import Dpo, Runtime
 from tuner.train import arguments_for, record, run, save
 
@@ -68,11 +68,7 @@ def trainer_for(
     policy = PeftModel.from_pretrained(model.load(student, device=device, dtype=dtype), start, is_trainable=True)
 
     def evaluate() -> dict:
-        logged = trainer.evaluate()
-        found = {new: logged[f"eval_{old}"] for old, new in COLUMNS.items() if f"eval_{old}" in logged}
-        if found["margin"] == 0:  # before the first step: policy and reference are one, and no pair is preferred
-            found["accuracy"] = 0.5
-        return found
+        return shown(trainer.evaluate(), "eval_")
 
     curve = Curve("dpo", evaluate, settings.evaluate_every, watch and watch / str(seed))
     arguments = DPOConfig(
