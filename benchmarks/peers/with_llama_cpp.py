@@ -33,9 +33,9 @@ def load(job):
 
         def one(row):
             answer = server.handle_completions({"prompt": part["ids"][row], "seed": part["row_seeds"][row], **settings})
-            if "content" not in answer:
+            if "choices" not in answer:
                 raise RuntimeError(f"llama.cpp: {answer}")
-            return answer["content"]
+            return answer["choices"][0]["text"]
 
         with ThreadPoolExecutor(slots) as pool:
             return list(pool.map(one, range(len(part["ids"]))))
