@@ -18,7 +18,7 @@ import tempfile
 import venv
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -31,6 +31,7 @@ from tuner.seeds import row_seed  # noqa: E402
 
 WORK = ROOT / ".work/peers"
 SCRIPTS = Path(__file__).with_name("peers")
+OURS = Path(sys.executable)
 COSTED = 32  # instructions whose cost is computed
 
 
@@ -176,7 +177,7 @@ def run(python: Path, name: str, job: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder, open(WORK / f"{name}.log", "w") as log:
         asked, found = Path(folder) / "job.json", Path(folder) / "result.json"
         asked.write_text(json.dumps(job), encoding="utf-8")
-        quiet = os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+        quiet = os.environ | {"HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1", "VLLM_CACHE_ROOT": str(WORK / "vllm_cache")}
         quiet.pop("PYTHONPATH", None)
         command = [python, SCRIPTS / f"with_{name}.py", asked, found]
         if subprocess.run(command, env=quiet, stdout=log, stderr=subprocess.STDOUT).returncode:
@@ -205,6 +206,46 @@ def costs(reference, tokenizer, asked: dict, texts: list[str], stops: list[str])
     return -sum(float(row.sum()) for row in found) / sum(map(len, found))
 
 
+def fastest(name: str, first: dict, tokenizer, python: Path, folder: Path) -> dict:
+    """Return those of the peer's settings that write instructions fastest."""
+    peer, speeds = PEERS[name], []
+    for values in peer.settings:
+        few = first_rows(first, peer.rows or values.get("batch"))
+        found = run(python, name, for_peer(name, few, values, folder))
+        speeds.append(rates(tokenizer, found, first["stop"])["whole"])
+        print(f"{name} {values}: {speeds[-1]:.1f} useful tokens/s of instructions", flush=True)
+    return peer.settings[speeds.index(max(speeds))]
+
+
+def in_turns(name: str, job: dict, theirs: dict, python: Path, rounds: int) -> dict[str, list[dict]]:
+    """Return the parts that the pipeline ("tuner") and the peer wrote in every round; the order alternates."""
+    found = {"tuner": [], name: []}
+    for round_ in range(rounds):
+        for side in (["tuner", name], [name, "tuner"])[round_ % 2]:
+            found[side].append(run(OURS, side, job) if side == "tuner" else run(python, side, theirs))
+    return found
+
+
+def summary(tokenizer, found: dict[str, list[dict]], stops: list[str]) -> tuple[dict, dict, dict]:
+    """Return medians over rounds, by part and of the whole: ratios of the first side's rate to the second's, and
+    side -> rates; and side -> mean tokens a text, by part."""
+    speeds = {side: [rates(tokenizer, parts, stops) for parts in rounds] for side, rounds in found.items()}
+    kinds = list(next(iter(speeds.values()))[0])
+    pairs = list(zip(*speeds.values(), strict=True))
+    ratios = {kind: median(mine[kind] / other[kind] for mine, other in pairs) for kind in kinds}
+    middle = {side: {kind: median(row[kind] for row in rows) for kind in kinds} for side, rows in speeds.items()}
+    lengths = {}
+    for side, rounds in found.items():
+        for kind in rounds[0]:
+            texts = [text for parts in rounds for text in parts[kind]["texts"]]
+            lengths.setdefault(side, {})[kind] = useful_tokens(tokenizer, texts, stops) / len(texts)
+    return ratios, middle, lengths
+
+
+def rounded(values: dict, places: int) -> dict:
+    return {key: round(value, places) for key, value in values.items()}
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
@@ -221,6 +262,7 @@ if __name__ == "__main__":
     folder = (arguments.model or ROOT / "models" / settings.generator).resolve()
     tokenizer = model.load_tokenizer(folder)
     stop_ids = template.stop_ids(tokenizer)
+    # What closes a turn is the first of them: the pipeline's own texts end with it where they were not cut.
     stops = [tokenizer.eos_token, *(tokenizer.decode([stop]) for stop in stop_ids if stop != tokenizer.eos_token_id)]
     asked = instructions_part(tokenizer, settings.generate, arguments.rows)
     first = {
@@ -231,58 +273,37 @@ if __name__ == "__main__":
         "settings": {},
         "parts": {"instructions": asked},
     }
-    ours = Path(sys.executable)
-    written = [cut(text, stops) for text in run(ours, "tuner", first)["instructions"]["texts"]]
+    written = [cut(text, stops) for text in run(OURS, "tuner", first)["instructions"]["texts"]]
     finished = [text.strip() for text, ended in written if ended and text.strip()]
     job = first | {"parts": first["parts"] | {"responses": responses_part(tokenizer, settings.generate, finished)}}
     reference = model.load(folder, device="cpu", dtype="float32")
     for name in arguments.peers:
-        peer, trials = PEERS[name], {}
-        for choice, values in enumerate(peer.settings):
-            few = first_rows(first, peer.rows or values.get("batch"))
-            tried = run(pythons[name], name, for_peer(name, few, values, folder))
-            trials[choice] = rates(tokenizer, tried, stops)["whole"]
-            print(f"{name} {values}: {trials[choice]:.1f} useful tokens/s of instructions", flush=True)
-        chosen = peer.settings[max(trials, key=trials.get)]
+        peer = PEERS[name]
+        chosen = fastest(name, first, tokenizer, pythons[name], folder)
         theirs = for_peer(name, first_rows(job, peer.rows), chosen, folder)
-        found = {"tuner": [], name: []}
-        for round_ in range(arguments.rounds):
-            for side in (["tuner", name], [name, "tuner"])[round_ % 2]:
-                found[side].append(run(ours, side, job) if side == "tuner" else run(pythons[name], side, theirs))
-        speeds = {side: [rates(tokenizer, parts, stops) for parts in rounds] for side, rounds in found.items()}
-        ratios = {
-            kind: median(mine[kind] / other[kind] for mine, other in zip(speeds["tuner"], speeds[name], strict=True))
-            for kind in speeds[name][0]
-        }
-        middle = {side: {kind: median(row[kind] for row in rows) for kind in ratios} for side, rows in speeds.items()}
-        lengths = {
-            side: {
-                kind: mean(useful_tokens(tokenizer, parts[kind]["texts"], stops) / len(parts[kind]["texts"])
-                           for parts in rounds) for kind in job["parts"]
-            }
+        found = in_turns(name, job, theirs, pythons[name], arguments.rounds)
+        ratios, middle, lengths = summary(tokenizer, found, stops)
+        nats = {
+            side: costs(reference, tokenizer, asked, rounds[0]["instructions"]["texts"], stops)
             for side, rounds in found.items()
-        }  # fmt: skip
-        nats = {side: costs(reference, tokenizer, asked, rounds[0]["instructions"]["texts"], stops)
-                for side, rounds in found.items()}  # fmt: skip
+        }
         for side in found:
-            print(f"{side}: useful tokens/s {middle[side]}, tokens a text {lengths[side]}, nats a token {nats[side]}")
-        print(f"ratio to {name} {chosen}: {ratios}", flush=True)
+            print(f"{side}: useful tokens/s {rounded(middle[side], 1)}, tokens a text {rounded(lengths[side], 1)}, "
+                  f"{nats[side]:.3f} nats a token")  # fmt: skip
+        print(f"ratio to {name} {chosen}: {rounded(ratios, 3)}", flush=True)
         if not arguments.no_record:
-            rounded = {key: round(value, 3) for key, value in ratios.items()}
             record(
                 f"generation_against_{name}",
-                value=rounded["whole"],
+                value=round(ratios["whole"], 3),
                 unit="ratio of useful tokens/s",
                 ours=round(middle["tuner"]["whole"], 1),
                 peer=round(middle[name]["whole"], 1),
                 peer_version=f"{', '.join(peer.requirements)}; {chosen}",
-                ratio_instructions=rounded["instructions"],
-                ratio_responses=rounded["responses"],
+                ratio_instructions=round(ratios["instructions"], 3),
+                ratio_responses=round(ratios["responses"], 3),
                 rounds=arguments.rounds,
                 rows=arguments.rows,
                 peer_rows=peer.rows or arguments.rows,
-                tokens_per_text={
-                    side: {kind: round(value, 1) for kind, value in kinds.items()} for side, kinds in lengths.items()
-                },
-                nats_per_token={side: round(value, 3) for side, value in nats.items()},
+                tokens_per_text={side: rounded(kinds, 1) for side, kinds in lengths.items()},
+                nats_per_token=rounded(nats, 3),
             )

@@ -48,6 +48,16 @@ def test_the_rate_of_the_whole_is_of_sums(tokenizer):
     assert found == {"instructions": 6.0, "responses": 1.0, "whole": 2.0}
 
 
+def test_the_ratio_is_the_median_of_rounds(tokenizer):
+    def rounds(*seconds):
+        return [{"instructions": {"texts": ["write a song"], "seconds": value}} for value in seconds]
+
+    ratios, middle, lengths = generation.summary(tokenizer, {"ours": rounds(1, 1, 3), "peer": rounds(2, 4, 3)}, STOPS)
+    assert ratios == {"instructions": 2.0, "whole": 2.0}  # of 2, 4 and 1
+    assert middle["ours"]["whole"] == 3.0 and middle["peer"]["whole"] == 1.0
+    assert lengths == {"ours": {"instructions": 3.0}, "peer": {"instructions": 3.0}}
+
+
 def test_few_rows_are_the_first_of_every_part(tokenizer):
     job = {"model": "m", "parts": {"instructions": generation.instructions_part(tokenizer, SETTINGS, 5)}}
     few = generation.first_rows(job, 2)["parts"]["instructions"]
