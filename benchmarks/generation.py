@@ -301,6 +301,9 @@ if __name__ == "__main__":
                 peer_version=f"{', '.join(peer.requirements)}; {chosen}",
                 ratio_instructions=round(ratios["instructions"], 3),
                 ratio_responses=round(ratios["responses"], 3),
+                command=f"python benchmarks/generation.py --peers {name} --rows {arguments.rows} "
+                f"--rounds {arguments.rounds}",
+                model=folder.name,
                 rounds=arguments.rounds,
                 rows=arguments.rows,
                 peer_rows=peer.rows or arguments.rows,
