@@ -164,7 +164,7 @@ def test_preference_pairs_learned_are_counted_by_source() -> None:
     found = secondary.compare(results, families=["title"], pairs=[("dpo", "lora")], seed=0, resamples=500, alpha=0.05)
     lora = found["lora"]["preference_accuracy"]
     assert (lora["value"], lora["n"], lora["clusters"]) == (3.5 / 5, 5, 3)  # three gained, one the same, one lost
-    assert 0 <= lora["low"] < 0.5 < lora["high"] <= 1 and "difference" not in lora
+    assert 0 <= lora["low"] <= 0.5 < lora["value"] < lora["high"] <= 1 and "difference" not in lora
     assert found["dpo_vs_lora"]["preference_accuracy"]["value"] == 1
     assert found["dpo"]["preference_accuracy"]["low"] > 0.5
 

@@ -42,6 +42,7 @@ def compared(effect: float) -> tuple[dict, dict]:
         result["metrics"] |= {f"agent_{axis}": 0.125 * number for axis in AGENT_AXES}
         result["metrics"] |= {"reply_tokens": 80.0 - number, "never_stops": 0.25, "distinct_2": None}
         result["metrics"] |= {"forgetting": 0.01 * number, "win_rate": None, "win_rate_length_controlled": None}
+        result["metrics"]["preference_accuracy"] = 0.5 + 0.1 * number
     return results, compare.compare(results, pairs=[("dpo", "lora")], seed=1, resamples=2000, alpha=0.05)
 
 

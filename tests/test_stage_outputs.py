@@ -44,7 +44,14 @@ def test_candidates_are_sampled_under_the_prompt_for_answers_and_rows_hold_the_p
     from tuner.params import Sampling
 
     sampling = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=6)
-    rows = [{"id": n, "prompt": [{"role": "user", "content": text}]} for n, text in enumerate(("read", "cook", "run"))]
+    rows = [
+        {
+            "id": n,
+            "prompt": [{"role": "user", "content": text}],
+            "completion": [{"role": "assistant", "content": "garden"}],
+        }
+        for n, text in enumerate(("read", "cook", "run"))
+    ]
     paths = SimpleNamespace(
         model=tiny,
         train=put(tmp_path / "train", rows[:2]),
@@ -116,9 +123,9 @@ def test_no_validation_row_gets_from_a_request_into_the_training_rows(monkeypatc
     assert sum(row["split"] == "validation" for row in judged) == 2
     assert any(answer["passed"] for row in judged if row["split"] == "validation" for answer in row["answers"])
     held_out = read(paths.sft_validation)
-    assert held_out[:2] == plain[2:]
+    assert held_out[:2] == [row | {"id": str(row["id"])} for row in plain[2:]]  # text, as those of the other rows
     assert {row["source"] for row in held_out[2:]} <= {2, 3} and held_out[2:]
-    assert learned[:2] == plain[:2]
+    assert [row["prompt"] for row in learned[:2]] == [row["prompt"] for row in plain[:2]]
     assert "sampled" in {row["origin"] for row in learned[2:]}
     assert {row["source"] for row in learned[2:]} <= {0, 1}
     prompts = {split: {row["prompt"][0]["content"] for row in judged if row["split"] == split} for split in SPLITS}
@@ -143,12 +150,13 @@ def prompt_of(name: str, split: str, *answers: dict) -> dict:
 def test_prefer_writes_the_pairs_of_its_policy_by_split(monkeypatch, tmp_path):
     good, bad = ({"text": text, "finish": "stop", "reward": reward} for text, reward in (("good", 2.0), ("bad", 0.0)))
     met, not_met = good | {"met": [True], "passed": True}, bad | {"met": [False], "passed": False}
-    scored = [prompt_of(f"scored {split}", split, good, bad) for split in (*SPLITS, "train")]
+    scored = [prompt_of(f"scored {split}", split, good, bad) for split in (*SPLITS, "train again")]
+    scored[2]["split"] = "train"
     judged = [prompt_of(f"judged {split}", split, met, not_met) for split in SPLITS]
     said, pairs, counts = preferred(monkeypatch, tmp_path, scored, judged, verified_pairs=0)
     assert said == "max_min, 3 prompts, 2 train and 1 validation pairs"
     assert {split: [row["id"] for row in rows] for split, rows in pairs.items()} == {
-        "train": ["scored train"] * 2,
+        "train": ["scored train", "scored train again"],
         "validation": ["scored validation"],
     }
     assert (counts["in"], counts["train"], counts["validation"], counts["mean_margin"]) == (3, 2, 1, 2.0)

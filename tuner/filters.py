@@ -335,7 +335,7 @@ def apply(
     tests: decontaminate.Index | None = None,
 ) -> tuple[list[Row], list[Row]]:
     """Kept and dropped rows of `stream`, both in id order, whatever the order of `rows` is."""
-    rows = sorted(rows, key=_id)
+    rows = sorted(rows, key=lambda row: _id(row, "row"))
     sides: tuple[list[Row], list[Row]] = [], []
     for row, passed in stream(progress(rows) if progress else rows, begin(settings, special_tokens, tests)):
         sides[not passed].append(row)

@@ -76,7 +76,7 @@ class _Sampled(Row):
 
 
 class _Scored(_Sampled):
-    reward: float | int
+    reward: float
 
 
 class _Judged(_Sampled):
