@@ -11,10 +11,10 @@ PATH = Path(__file__).with_name("results.json")
 
 # Heading of benchmarks/README.md -> the scripts whose claims stand under it; those of all others stand under the last.
 TOPICS = {
-    "Generation": ("agreement", "row_stability", "generation", "adapter_sampling"),
+    "Generation": ("agreement", "row_stability", "generation", "adapter_sampling", "sampling_ceiling"),
     "Filtering": ("filter_quality", "filter_scale", "judge"),
     "Training": ("train_speed", "prompt_tuning", "tune"),
-    "Evaluation": ("lm_eval_speed", "ifbench"),
+    "Evaluation": ("lm_eval_speed", "reward_batches", "ifbench"),
     "Statistics": ("coverage", "clusters"),
     "Cost": ("cost", "overheads"),
     "Other": (),

@@ -1,8 +1,9 @@
 """Supervised tokens per second of training, against stock TRL on the same rows: `python benchmarks/train_speed.py`.
 
-Both are LoRA in float32 on the CPU, from the same seed, with the settings of params.yaml. Stock TRL is SFTTrainer with
-its own collator (rows padded to the longest of a step) and its own loss. The losses of all steps are compared as well:
-the same computation, or the ratio means nothing. Run on a machine with nothing else to do.
+Both are LoRA in float32 on the CPU, from the same seed, with the settings of params.yaml. Stock TRL is SFTTrainer and
+DPOTrainer with their own collators (rows padded to the longest of a step) and their own forward passes; DPO's seconds
+hold the reference's log-probabilities, which both compute once. The losses of all steps are compared as well, and drawn
+in docs/train_speed.png: the same computation, or the ratio means nothing. Run on a machine with nothing else to do.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import tempfile
 import time
 from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -20,14 +22,24 @@ from ceiling import ceiling, matmul_parameters  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from results import record  # noqa: E402
 from transformers import PrinterCallback, set_seed  # noqa: E402
-from trl import SFTConfig, SFTTrainer  # noqa: E402
+from trl import DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
 
-from tuner import data, io, model, params, train  # noqa: E402
+from tuner import data, dpo, io, model, params, train  # noqa: E402
+from tuner.figure_style import BLACK, KNOWN, canvas  # noqa: E402
 
 BATCH = 4
 
 
-def run(kind, found: params.Params, pairs: list, **more) -> tuple[float, list[float]]:
+class StockPairs(DPOTrainer):
+    """TRL's own DPO but for the tokenizing: it gets the ids that ours gets."""
+
+    _prepare_dataset = dpo.PairTrainer._prepare_dataset
+
+    def __init__(self, *, max_tokens: int, **arguments):
+        super().__init__(**arguments)
+
+
+def sft(kind, found: params.Params, pairs: list, **more) -> tuple[float, list[float]]:
     """Return (seconds, the loss of every step) of one pass over the rows."""
     student = ROOT / "models" / found.student
     set_seed(found.seed)
@@ -49,7 +61,49 @@ def run(kind, found: params.Params, pairs: list, **more) -> tuple[float, list[fl
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
-    return seconds, [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    return seconds, losses(trainer)
+
+
+def preferences(kind, found: params.Params, rows: list[dict], start: Path) -> tuple[float, list[float], int]:
+    """Return (seconds, the loss of every step, supervised tokens) of one pass over preference rows, from `start`."""
+    with tempfile.TemporaryDirectory() as scratch, mock.patch.object(dpo, "PairTrainer", kind):
+        trainer, curve, counts = dpo.trainer_for(
+            student=ROOT / "models" / found.student,
+            start=start,
+            settings=found.dpo.model_copy(update={"batch_size": BATCH, "epochs": 1.0}),
+            train_rows=rows,
+            validation_rows=rows[:1],
+            seed=found.seed,
+            runtime=found.runtime,
+            scratch=Path(scratch),
+        )
+        trainer.remove_callback(curve)
+        trainer.remove_callback(PrinterCallback)
+        started = time.perf_counter()
+        trainer.train()
+        seconds = curve.seconds + time.perf_counter() - started
+    return seconds, losses(trainer), counts["supervised_tokens"]
+
+
+def losses(trainer) -> list[float]:
+    return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+
+def figure(rows: list[dict], path: Path) -> None:
+    """The loss of every step by both, a panel a training; one line lies on the other where they agree."""
+    with canvas(
+        path, 3.8, "The same losses as stock TRL's", "Every step of benchmarks/train_speed.py, float32."
+    ) as made:
+        kinds = list(dict.fromkeys(row["training"] for row in rows))
+        for axes, kind in zip(made.subplots(1, len(kinds)), kinds, strict=True):
+            own = [row for row in rows if row["training"] == kind]
+            steps = [row["step"] for row in own]
+            colour = KNOWN["dpo" if kind == "DPO" else "lora"]
+            axes.plot(steps, [row["ours"] for row in own], color=colour, linewidth=4, alpha=0.5, label="ours")
+            axes.plot(steps, [row["trl"] for row in own], "--", color=BLACK, linewidth=1.2, label="stock TRL")
+            axes.set_xlabel("step")
+            axes.set_title(f"{kind}: training loss")
+        axes.legend(frameon=False)
 
 
 if __name__ == "__main__":
@@ -64,9 +118,9 @@ if __name__ == "__main__":
     pairs = data.fitting(data.tokenized(tokenizer, [rows[n] for n in chosen]), found.train.max_tokens, "train")
     supervised = sum(len(completion) for _, completion in pairs)
     whole = sum(len(prompt) + len(completion) for prompt, completion in pairs)
-    run(train.RowTrainer, found, pairs[: 2 * BATCH], max_tokens=found.runtime.forward_tokens)  # warm up
-    ours, our_losses = run(train.RowTrainer, found, pairs, max_tokens=found.runtime.forward_tokens)
-    stock, stock_losses = run(SFTTrainer, found, pairs)
+    sft(train.RowTrainer, found, pairs[: 2 * BATCH], max_tokens=found.runtime.forward_tokens)  # warm up
+    ours, our_losses = sft(train.RowTrainer, found, pairs, max_tokens=found.runtime.forward_tokens)
+    stock, stock_losses = sft(SFTTrainer, found, pairs)
     apart = max(abs(one - other) for one, other in zip(our_losses, stock_losses, strict=True))
     # Forward and the gradient of the activations: 4 operations a weight and token; the head on supervised tokens alone.
     student = model.load(ROOT / "models" / found.student, device="cpu", dtype="float32")
@@ -79,6 +133,15 @@ if __name__ == "__main__":
         f"({stock:.1f} s)"
     )
     print(f"ratio {stock / ours:.2f}; largest difference of a step's loss {apart:.5f}")
+    preferred = io.read_jsonl(ROOT / "data/preference/train.jsonl")[: arguments.rows]
+    start = ROOT / "models" / found.dpo.adapter
+    dpo_ours, dpo_our_losses, answered = preferences(dpo.PairTrainer, found, preferred, start)
+    dpo_stock, dpo_stock_losses, _ = preferences(StockPairs, found, preferred, start)
+    dpo_apart = max(abs(one - other) for one, other in zip(dpo_our_losses, dpo_stock_losses, strict=True))
+    print(
+        f"DPO, {len(preferred)} pairs: ours {dpo_ours:.1f} s, stock TRL {dpo_stock:.1f} s, ratio "
+        f"{dpo_stock / dpo_ours:.2f}; largest difference of a step's loss {dpo_apart:.5f}"
+    )
     print(f"useful work {needed / ours:.0f} of {peak:.0f} GFLOP/s: {needed / ours / peak:.2f} of the ceiling")
     if not arguments.no_record:
         record(
@@ -90,4 +153,24 @@ if __name__ == "__main__":
             peer_version=f"trl {version('trl')}",
             largest_loss_difference=round(apart, 6),
         )
+        record(
+            "train_dpo_speed_against_trl",
+            value=round(dpo_stock / dpo_ours, 3),
+            unit="ratio of supervised tokens/s",
+            ours=round(answered / dpo_ours, 1),
+            peer=round(answered / dpo_stock, 1),
+            peer_version=f"trl {version('trl')}",
+            pairs=len(preferred),
+            largest_loss_difference=round(dpo_apart, 6),
+        )
+        curves = [
+            {"training": name, "step": step, "ours": round(one, 6), "trl": round(other, 6)}
+            for name, both in (
+                ("LoRA", zip(our_losses, stock_losses, strict=True)),
+                ("DPO", zip(dpo_our_losses, dpo_stock_losses, strict=True)),
+            )
+            for step, (one, other) in enumerate(both, 1)
+        ]
+        io.write_csv(ROOT / "docs/train_speed.csv", curves)
+        figure(curves, ROOT / "docs/train_speed.png")
         record("train_lora_share_of_ceiling", value=round(needed / ours / peak, 3), unit="share of fp32 GEMM rate")
