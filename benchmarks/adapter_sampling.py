@@ -2,8 +2,9 @@
 
 python benchmarks/adapter_sampling.py [--adapter models/lora] [--temperature 0 0.7]
 
-Both write replies to the evaluation's items of following instructions, in float32, from the same PEFT model, with each
-item's own limit of tokens. Ours is TransformersEngine: rows enter as others finish. The peer is `generate` in batches,
+Both write replies to the evaluation's items of following instructions, in float32, from the same adapter, with each
+item's own limit of tokens. Ours is what the evaluation does: LoRA and IA3 are worked into the weights, and in
+TransformersEngine rows enter as others finish. The peer is `generate` in batches,
 the best of the sizes given. It has one limit a batch, and a batch runs until its last row is done: the rows are sorted
 by limit and by length of prompt, so that a batch has one limit but where two limits meet, hardly any padding, and no
 token counts beyond a row's own end or limit. Ours is timed before and after the peer, and the mean counts.
@@ -27,7 +28,7 @@ import torch  # noqa: E402
 from results import record  # noqa: E402
 from transformers import GenerationConfig  # noqa: E402
 
-from tuner import items, model, params, template  # noqa: E402
+from tuner import evaluate, items, model, params, template  # noqa: E402
 from tuner.engine import TransformersEngine  # noqa: E402
 from tuner.params import Sampling  # noqa: E402
 
@@ -105,17 +106,20 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     tokenizer = model.load_tokenizer(arguments.model)
     loaded = model.load(arguments.model, device="cpu", dtype="float32", adapter=arguments.adapter)
-    engine = TransformersEngine(loaded, tokenizer, params.load(ROOT / "params.yaml").runtime.sample_rows)
+    runtime = params.load(ROOT / "params.yaml").runtime
+    engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
+    another = model.load(arguments.model, device="cpu", dtype="float32", adapter=arguments.adapter)
+    fast = TransformersEngine(evaluate.merged(another), tokenizer, runtime.sample_rows, runtime.forward_tokens)
     asked = items.read(arguments.items)["instruction_following"][: arguments.rows]
     prompts = [template.prompt_ids(tokenizer, item["messages"]) for item in asked]
     limits = [item["max_tokens"] for item in asked]
     name = arguments.adapter.name
-    ours(engine, prompts[:4], [8] * 4, 0.0)  # warm up
+    ours(fast, prompts[:4], [8] * 4, 0.0)  # warm up
     plain(engine, prompts[:4], [8] * 4, 0.0, 4)
     for temperature in arguments.temperature:
-        seconds, written = ours(engine, prompts, limits, temperature)
+        seconds, written = ours(fast, prompts, limits, temperature)
         peers = {batch: plain(engine, prompts, limits, temperature, batch) for batch in arguments.batch}
-        again, _ = ours(engine, prompts, limits, temperature)
+        again, _ = ours(fast, prompts, limits, temperature)
         rate = 2 * sum(map(len, written)) / (seconds + again)
         rates = {batch: sum(map(len, texts)) / took for batch, (took, texts) in peers.items()}
         best = max(rates, key=rates.get)

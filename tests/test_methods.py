@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from test_train import PAIRS, ROWS, SETTINGS, Killed, dpo_inputs, fit, killed_after, same
 from transformers import MixtralConfig, MixtralForCausalLM
 
-from tuner import data, dpo, logps, model, params, template, train
+from tuner import data, dpo, evaluate, logps, model, params, template, train
 from tuner.errors import UserError
 from tuner.params import Method
 
@@ -148,14 +148,29 @@ def test_a_last_validation_loss_that_is_not_finite_stops_the_run(tiny, runtime, 
     assert not (tmp_path / "lora").exists()
 
 
-def test_a_merged_lora_says_what_the_unmerged_one_says(tiny, runtime, tmp_path, tokenizer):
-    fit("lora", tiny, runtime, tmp_path)
+@pytest.mark.parametrize("name", ["lora", "rslora", "dora", "ia3"])
+def test_a_merged_adapter_says_what_it_says_apart(name, tiny, runtime, tmp_path, tokenizer):
+    fit(name, tiny, runtime, tmp_path, settings=SHIPPED[name].model_copy(update={"learning_rate": 1e-2}))
     ids = torch.tensor([template.prompt_ids(tokenizer, ROWS[0]["prompt"])])
-    adapted = model.load(tiny, device="cpu", dtype="float32", adapter=tmp_path / "lora")
+    adapted, plain = (
+        model.load(tiny, device="cpu", dtype="float32", adapter=folder) for folder in (tmp_path / name, None)
+    )
     with torch.inference_mode():
-        apart = adapted(ids).logits
-        merged = adapted.merge_and_unload()(ids).logits
-    assert torch.allclose(apart, merged, atol=1e-4)
+        untouched, apart = plain(ids).logits, adapted(ids).logits
+        merged = evaluate.merged(adapted)
+        assert merged.num_parameters() == plain.num_parameters()
+        found = merged(ids).logits
+    assert torch.allclose(apart, found, atol=1e-4)
+    assert not torch.allclose(untouched, found, atol=1e-2)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("prompt_tuning", "float32"), ("lora", "bfloat16")])
+def test_what_cannot_be_merged_without_a_loss_stays_apart(name, dtype, tiny, runtime, tmp_path):
+    fit(name, tiny, runtime, tmp_path)
+    adapted = model.load(tiny, device="cpu", dtype=dtype, adapter=tmp_path / name)
+    before = {key: weight.clone() for key, weight in adapted.state_dict().items()}
+    assert evaluate.merged(adapted) is adapted
+    assert all(torch.equal(weight, before[key]) for key, weight in adapted.state_dict().items())
 
 
 @pytest.mark.parametrize(
