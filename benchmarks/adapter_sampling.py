@@ -4,10 +4,10 @@ python benchmarks/adapter_sampling.py [--adapter models/lora] [--temperature 0 0
 
 Both write replies to the evaluation's items of following instructions, in float32, from the same adapter, with each
 item's own limit of tokens. Ours is what the evaluation does: LoRA and IA3 are worked into the weights, and in
-TransformersEngine rows enter as others finish. The peer is `generate` in batches,
-the best of the sizes given. It has one limit a batch, and a batch runs until its last row is done: the rows are sorted
-by limit and by length of prompt, so that a batch has one limit but where two limits meet, hardly any padding, and no
-token counts beyond a row's own end or limit. Ours is timed before and after the peer, and the mean counts.
+TransformersEngine rows enter as others finish. The peer is `generate` of the PEFT model in batches, the best of the
+sizes given. It has one limit a batch, and a batch runs until its last row is done: the rows are sorted by limit and by
+length of prompt, so that a batch has one limit but where two limits meet, hardly any padding, and no token counts
+beyond a row's own end or limit. Ours is timed before and after the peer, and the mean counts.
 
 Greedy texts are compared. Where two differ, the model reads what they have in common, by itself, and tells how far
 apart the two next tokens are: a near tie, which rounding decides, or a real difference. PEFT's `generate` puts virtual

@@ -91,9 +91,8 @@ def losses(trainer) -> list[float]:
 
 def figure(rows: list[dict], path: Path) -> None:
     """The loss of every step by both, a panel a training; one line lies on the other where they agree."""
-    with canvas(
-        path, 3.8, "The same losses as stock TRL's", "Every step of benchmarks/train_speed.py, float32."
-    ) as made:
+    note = "Every step of benchmarks/train_speed.py: the same rows, order and seed, in float32."
+    with canvas(path, 3.8, "The same losses as stock TRL's", note) as made:
         kinds = list(dict.fromkeys(row["training"] for row in rows))
         for axes, kind in zip(made.subplots(1, len(kinds)), kinds, strict=True):
             own = [row for row in rows if row["training"] == kind]

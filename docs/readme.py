@@ -77,6 +77,39 @@ def quality(root: Path) -> str:
     )
 
 
+# Claims of benchmarks/results.json -> what was done, and by whom beside this project.
+PEERS = {
+    "generation_against_transformers": ("Magpie rows", "transformers' `generate` in bfloat16"),
+    "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, 8-bit weights"),
+    "generation_against_vllm": ("Magpie rows", "vLLM on the CPU, bfloat16"),
+    "adapter_sampling_lora_greedy": ("replies with LoRA on", "`generate` with PEFT"),
+    "adapter_sampling_ia3_greedy": ("replies with IA3 on", "`generate` with PEFT"),
+    "adapter_sampling_prompt_tuning_greedy": ("replies with prompt tuning on", "`generate` with PEFT"),
+    "train_lora_speed_against_trl": ("training LoRA", "TRL's SFTTrainer"),
+    "train_dpo_speed_against_trl": ("training DPO", "TRL's DPOTrainer"),
+    "lm_eval_speed_knowledge": ("scoring choices", "lm-evaluation-harness"),
+}
+
+
+def peers(root: Path) -> str:
+    """Return how fast this is beside other tools, from benchmarks/results.json."""
+    claims = io.read_json(root / "benchmarks/results.json")
+    lines = ["| work | unit | here | peer | | ratio |", "|:--|:--|--:|--:|:--|--:|"]
+    for name, (work, peer) in PEERS.items():
+        claim = claims[name]
+        version = claim["peer_version"].partition(";")[0].partition(", generate")[0].partition(", hf")[0]
+        unit = claim["unit"].removeprefix("ratio of ")
+        ours, theirs = (f"{claim[side]:.3g}" for side in ("ours", "peer"))
+        peer = f"{peer} ({version.replace('==', ' ')})"
+        lines.append(f"| {work} | {unit} | {ours} | {theirs} | {peer} | **{claim['value']:.1f}** |")
+    return (
+        "On two CPU cores, with the default model: the same rows, lengths and stop rules on both sides, in one "
+        "run of a script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
 def rates(root: Path) -> str:
     """Return the table of docs/tune.csv, which benchmarks/tune.py writes, and how a rate is chosen."""
     with (root / "docs/tune.csv").open(encoding="utf-8", newline="") as file:
@@ -140,7 +173,14 @@ def claimed(root: Path) -> str:
 
 # Page -> block -> what fills it.
 PAGES = {
-    "README.md": {"results": results, "filtered": filtered, "quality": quality, "rates": rates, "ablation": ablation},
+    "README.md": {
+        "results": results,
+        "filtered": filtered,
+        "quality": quality,
+        "rates": rates,
+        "ablation": ablation,
+        "peers": peers,
+    },
     "benchmarks/README.md": {"claims": claimed},
     "docs/cost.md": cost_tables.BLOCKS,
 }
