@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from results import record  # noqa: E402
 
 from tuner import logps, model, params, template  # noqa: E402
-from tuner.engine import GGUF  # noqa: E402
+from tuner.engine import GGUF, OPENVINO  # noqa: E402
 from tuner.seeds import row_seed  # noqa: E402
 
 WORK = ROOT / ".work/peers"
@@ -250,6 +250,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--model", type=Path, help="default: the generator of params.yaml; it needs a GGUF")
+    parser.add_argument("--engine", choices=OPENVINO, default="openvino", help="of the pipeline")
     parser.add_argument("--rows", type=int, default=64, help="instructions of the job")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only-install", action="store_true", help="install the peers and measure nothing")
@@ -270,7 +271,7 @@ if __name__ == "__main__":
         "pre_query": tokenizer.decode(asked["ids"][0]),
         "stop": stops,
         "stop_ids": stop_ids,
-        "settings": {},
+        "settings": {"engine": arguments.engine},
         "parts": {"instructions": asked},
     }
     written = [cut(text, stops) for text in run(OURS, "tuner", first)["instructions"]["texts"]]
@@ -292,8 +293,9 @@ if __name__ == "__main__":
                   f"{nats[side]:.3f} nats a token")  # fmt: skip
         print(f"ratio to {name} {chosen}: {rounded(ratios, 3)}", flush=True)
         if not arguments.no_record:
+            bfloat16 = arguments.engine == "openvino-bfloat16"
             record(
-                f"generation_against_{name}",
+                f"generation_{'bfloat16_' * bfloat16}against_{name}",
                 value=round(ratios["whole"], 3),
                 unit="ratio of useful tokens/s",
                 ours=round(middle["tuner"]["whole"], 1),
@@ -302,7 +304,7 @@ if __name__ == "__main__":
                 ratio_instructions=round(ratios["instructions"], 3),
                 ratio_responses=round(ratios["responses"], 3),
                 command=f"python benchmarks/generation.py --peers {name} --rows {arguments.rows} "
-                f"--rounds {arguments.rounds}",
+                f"--rounds {arguments.rounds}" + f" --engine {arguments.engine}" * bfloat16,
                 model=folder.name,
                 rounds=arguments.rounds,
                 rows=arguments.rows,

@@ -6,6 +6,7 @@ import pytest
 
 from tuner import base, engine, io, model, params, template
 from tuner.engine import OpenVinoEngine
+from tuner.errors import UserError
 from tuner.params import Sampling
 
 NAME = "smollm2-135m"
@@ -27,6 +28,20 @@ def test_openvino_samples_the_checkpoint_it_was_given(fetched):
     assert found["tokens"] > 2000
     assert found["excess_low"] < 0 < found["excess_high"] < 0.15, found
     engine.require_agreement(fetched[0])
+
+
+def test_bfloat16_samples_it_too_or_is_refused(fetched):
+    folder, _ = fetched
+    runtime = params.load("params.yaml").runtime
+    if not engine.has_bfloat16():
+        with pytest.raises(UserError, match="use engine: openvino"):
+            engine.choose("openvino-bfloat16", folder, runtime)
+        return
+    assert engine.choose("openvino-bfloat16", folder, runtime) == "openvino-bfloat16"
+    found = base.check_openvino(folder, "openvino-bfloat16")
+    assert found["agrees"], found
+    assert found["excess_low"] < 0 < found["excess_high"] < 0.15, found
+    assert found != io.read_json(folder / engine.AGREEMENT)  # it did compute in another format
 
 
 def test_the_packaged_file_is_caught_being_misread(fetched, monkeypatch):

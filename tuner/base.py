@@ -60,12 +60,15 @@ def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination:
     return card
 
 
-def check_openvino(folder: Path) -> dict:
-    """Return how well openvino samples from a checkpoint's GGUF (`agreement.measure`), against float32 in torch."""
+def check_openvino(folder: Path, name: str = "openvino") -> dict:
+    """Return how well an engine of engine.OPENVINO samples from a checkpoint's GGUF (`agreement.measure`).
+
+    The reference is torch in float32.
+    """
     tokenizer = model.load_tokenizer(folder)
     prompts = [template.pre_query_ids(tokenizer)]
     prompts += [template.prompt_ids(tokenizer, [{"role": "user", "content": text}]) for text in PROBES]
-    engine = OpenVinoEngine(folder / GGUF, tokenizer, cache_gigabytes=1)
+    engine = OpenVinoEngine(folder / GGUF, tokenizer, cache_gigabytes=1, name=name)
     reference = model.load(folder, device="cpu", dtype="float32")
     many = [prompts[number % len(prompts)] for number in range(64)]
     return agreement.measure(engine, reference, many, max_tokens=2048, tokens=48)

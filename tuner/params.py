@@ -17,7 +17,7 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
-Engine = Literal["auto", "openvino", "transformers", "server"]
+Engine = Literal["auto", "openvino", "openvino-bfloat16", "transformers", "server"]
 
 # PEFT's types that train virtual tokens and leave the model's own layers as they are.
 VIRTUAL = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "CARTRIDGE")

@@ -1,4 +1,4 @@
-"""The pipeline itself: its default engine on a CPU, in the pipeline's own batches."""
+"""The pipeline itself: one of its engines on a CPU, settings["engine"], in the pipeline's own batches."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from tuner.generate import CHUNK
 
 def load(job):
     found = params.load(Path(__file__).resolve().parent.parent.parent / "params.yaml")
-    sampler = engine.load("openvino", job["model"], found.runtime)
+    sampler = engine.load(job["settings"]["engine"], job["model"], found.runtime)
 
     def sample(part):
         sampling, samples = params.Sampling(**part["sampling"]), []
