@@ -42,7 +42,7 @@ def job_sizes(stage: str, along: str, rows: int | None) -> list[tuple[int | None
 
 def generate(job: argparse.Namespace, answer) -> None:
     """Sample rows of exactly `job.tokens` tokens with openvino after Magpie's prefix, in the stage's chunks."""
-    from tuner import engine, generate, template
+    from tuner import engine, template
     from tuner.model import load_tokenizer
 
     tokenizer = load_tokenizer(job.model)
@@ -59,8 +59,9 @@ def generate(job: argparse.Namespace, answer) -> None:
     sampling = job.params.generate.instruction[0].model_copy(update={"max_new_tokens": job.tokens})
     sampler.sample([prompt], [0], [sampling.model_copy(update={"max_new_tokens": 8})])  # the first call compiles
     before, started, written = peak_megabytes(), time.perf_counter(), 0
-    for start in range(0, job.rows, generate.CHUNK):
-        seeds = list(range(start + 1, min(start + generate.CHUNK, job.rows) + 1))
+    chunk = job.params.generate.chunk
+    for start in range(0, job.rows, chunk):
+        seeds = list(range(start + 1, min(start + chunk, job.rows) + 1))
         samples = sampler.sample([prompt] * len(seeds), seeds, [sampling] * len(seeds))
         written += sum(len(sample.ids) for sample in samples)
     if written != job.rows * job.tokens:

@@ -21,7 +21,7 @@ from benchmarks import cost_model, memory  # noqa: E402
 from benchmarks.cost_model import Device  # noqa: E402
 
 # Of the jobs that benchmarks/cost.py measures, with the default model and params.yaml.
-CHUNK = 64  # rows that are sampled together
+CHUNK = 64  # rows that are sampled together (generate.chunk)
 MAGPIE_PREFIX, TRAIN_PROMPT = 24, 33  # tokens before what is sampled, and before what is learned
 TRAIN_ROWS, FORWARD_TOKENS = 2, 512  # of one step, and of one pass: rows in one pass share the prompt
 

@@ -127,7 +127,9 @@ def steps(found: params.Params, width: int) -> dict[str, dict[str, float]]:
     pairs = pair_rows * found.dpo.max_tokens
     learned = answered.max_new_tokens + 1
     return {
-        "generate": sampling_megabytes(generator, width=width, rows=found.runtime.sample_rows, tokens=long),
+        "generate": sampling_megabytes(
+            generator, width=width, rows=min(found.runtime.sample_rows, found.generate.chunk), tokens=long
+        ),
         "train": training_megabytes(student, tokens=train, supervised=min(train, rows * learned), **common),
         "dpo": training_megabytes(student, tokens=pairs, supervised=min(pairs, pair_rows * learned), **common),
     }

@@ -15,7 +15,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import results
 from tuner import engine, params, template
-from tuner.generate import CHUNK
 from tuner.seeds import row_seed
 
 
@@ -40,11 +39,11 @@ def main() -> None:
     rows = list(range(arguments.rows))
     for name in arguments.engine:
         sampler = engine.load(name, arguments.model, settings.runtime)
-        cell = settings.generate.instruction[-1]
-        wanted = sampled(sampler, cell, rows, CHUNK)
+        cell, chunk = settings.generate.instruction[-1], settings.generate.chunk
+        wanted = sampled(sampler, cell, rows, chunk)
         plans = {
-            "again": (rows, CHUNK),
-            "reversed": (rows[::-1], CHUNK),
+            "again": (rows, chunk),
+            "reversed": (rows[::-1], chunk),
             "batches_of_16": (rows, 16),
             "alone": (rows, 1),
         }

@@ -7,7 +7,7 @@ def main(paths, params, scratch):
     from tuner import engine, generate, io, rows
     from tuner.errors import UserError
 
-    settings, system = params.candidates, params.generate.response_system
+    settings, system, chunk = params.candidates, params.generate.response_system, params.generate.chunk
     # The reward was fitted on the first rows, and would know their answers again.
     train = rows.read(paths.train, rows.Completion)[params.reward.prompts :][: settings.prompts]
     if not train:
@@ -16,7 +16,7 @@ def main(paths, params, scratch):
     for row in rows.read(paths.validation, rows.Completion):
         prompts.append({"id": row["id"], "split": "validation", "prompt": row["prompt"]})
     kind = engine.choose(settings.engine, paths.model, params.runtime)
-    key = generate.key(settings.model_dump(exclude={"engine"}), system, kind, params.seed, paths.model, prompts)
+    key = generate.key(settings.model_dump(exclude={"engine"}), system, chunk, kind, params.seed, paths.model, prompts)
     with io.scratch(scratch, "candidates", key) as folder:
         sampler = engine.load(kind, paths.model, params.runtime)
         found = generate.answers(
@@ -24,6 +24,7 @@ def main(paths, params, scratch):
             prompts,
             settings.sampling,
             per_prompt=settings.per_prompt,
+            chunk=chunk,
             system=system,  # answers are to be like those that were learned, and to end as often
             seed=params.seed,
             folder=folder,

@@ -6,7 +6,7 @@ from _stage import run
 def main(paths, params, scratch):
     from tuner import attrition, data_figures, decontaminate, describe, filters, io, items, model, template
 
-    rows, kept, dropped = (io.read_jsonl(getattr(paths, name)) for name in ("raw", "kept", "dropped"))
+    rows, kept, dropped, judged = (io.read_jsonl(getattr(paths, name)) for name in ("raw", "kept", "dropped", "judged"))
     files = {"train": paths.train, "validation": paths.validation}
     sft = {split: io.read_jsonl(path) for split, path in files.items()}
     generator = io.read_json(paths.model / "source.json")
@@ -15,10 +15,10 @@ def main(paths, params, scratch):
     memory = filters.begin(params.filter, special, decontaminate.evaluation_index(asked))
     found = describe.attrition_of(rows, dropped, memory)
     diverse = describe.diversity_of(rows, kept, params.seed)
-    verified = describe.verified_of(sft["train"], io.read_jsonl(paths.judged))
+    verified = describe.verified_of(sft["train"], judged)
     text = describe.card_of(
         generator=generator,
-        engine=rows[0]["engine"],
+        engine=" and ".join(dict.fromkeys(row["engine"] for row in (*rows, *judged) if "engine" in row)),
         params=params,
         counts=io.read_json(paths.filter),
         asked={suite: len(rows) for suite, rows in asked.items()},

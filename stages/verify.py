@@ -20,13 +20,14 @@ def main(paths, params, scratch):
         count = math.ceil(settings.requests * len(found) / len(sources["train"]))
         asked += [row | {"split": split} for row in verify.requests(found, count=count, **rules)]
     kind = engine.choose(settings.engine, paths.model, params.runtime)
-    key = generate.key(settings.sampling.model_dump(), settings.per_request, kind, params.seed, paths.model, asked)
+    sizes = {"per_prompt": settings.per_request, "chunk": params.generate.chunk}
+    key = generate.key(settings.sampling.model_dump(), sizes, kind, params.seed, paths.model, asked)
     with io.scratch(scratch, "verify", key) as folder:
         sampled = generate.answers(
             engine.load(kind, paths.model, params.runtime),
             asked,
             settings.sampling,
-            per_prompt=settings.per_request,
+            **sizes,
             seed=params.seed,
             folder=folder,
             progress=progress("verify"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 
-from tuner import agreement, engine, io, model, template
+from tuner import agreement, engine, hardware, io, model, template
 from tuner.engine import TransformersEngine, draw
 from tuner.errors import UserError
 from tuner.params import Sampling
@@ -164,6 +164,33 @@ def test_openvino_is_refused_without_its_file_or_agreement(tiny, tmp_path, runti
     io.write_json(tmp_path / engine.AGREEMENT, {"agrees": False, "excess_nats": 1.5})
     with pytest.raises(UserError, match="cost 1.5 nats a token too much"):
         engine.require_agreement(tmp_path)
+
+
+def test_a_number_format_that_draws_other_rows_is_in_the_name(tiny, tokenizer, runtime):
+    half = runtime.model_copy(update={"dtype": "bfloat16"})
+    name = engine.choose("auto", tiny, half)
+    assert name == engine.load(name, tiny, half).name == "transformers-bfloat16"
+    assert engine.load("transformers", tiny, runtime).name == "transformers"
+
+
+def test_bfloat16_is_refused_on_a_processor_without_it(tiny, tmp_path, runtime, monkeypatch):
+    monkeypatch.setattr(engine, "has_bfloat16", lambda: False)
+    (tmp_path / engine.GGUF).touch()
+    for asked in (
+        lambda: engine.choose("openvino-bfloat16", tmp_path, runtime),
+        lambda: engine.OpenVinoEngine(tmp_path / engine.GGUF, None, 1, "openvino-bfloat16"),
+    ):
+        with pytest.raises(UserError, match="needs a CPU with bfloat16 instructions; use engine: openvino"):
+            asked()
+
+
+def test_several_gpus_are_refused(runtime, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="2 CUDA devices, and one is used: name it by CUDA_VISIBLE_DEVICES"):
+        hardware.choose("auto", "float32")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert hardware.choose("auto", "float32") == ("cuda", "float32")
 
 
 def test_what_prompts_have_in_common_is_read_once(loaded, tokenizer, prompts, monkeypatch):

@@ -1,6 +1,8 @@
 import json
+from pathlib import Path
 
 import pytest
+from closure import ROOT, closure
 
 from tuner import generate, template
 from tuner.engine import TransformersEngine
@@ -12,6 +14,7 @@ SETTINGS = Generate(
     rows=20,
     max_rows=200,
     turns=1,
+    chunk=8,
     domains={
         "any": Domain(weight=2.0, system=None),
         "garden": Domain(weight=1.0, system="You are a helpful garden model"),
@@ -50,11 +53,6 @@ def talkative(loaded, tokenizer, rows):
 @pytest.fixture
 def sampler(loaded, tokenizer):
     return talkative(loaded, tokenizer, 16)
-
-
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch):
-    monkeypatch.setattr(generate, "CHUNK", 8)
 
 
 def rows(sampler, folder, settings=SETTINGS, seed=0, count=20, objection=lambda row: None, bar=None):
@@ -187,12 +185,24 @@ def test_the_key_changes_with_what_changes_the_rows_alone(tmp_path):
         key(seed=1),
         key(kind="openvino"),
         key(SETTINGS.model_copy(update={"turns": 2})),
+        key(SETTINGS.model_copy(update={"chunk": 16})),
         key(SETTINGS.model_copy(update={"domains": {"any": Domain(weight=1.0, system=None)}})),
         key(SETTINGS.model_copy(update={"instruction": SETTINGS.instruction[:1]})),
         key(SETTINGS.model_copy(update={"response": PURE})),
     ]
     (tmp_path / "weights").write_text("2")
     assert len({known, *changed, key()}) == len(changed) + 2
+
+
+def test_the_key_counts_every_module_that_samples(tmp_path, monkeypatch):
+    """What is imported and not counted would leave rows of older code in place, under the hash of the new one."""
+    hashed = []
+    monkeypatch.setattr(generate.io, "fingerprint", lambda *inputs: hashed.extend(inputs))
+    generate.key("transformers", tmp_path)
+    counted = {path.name for path in hashed if isinstance(path, Path)}
+    imported = {Path(name).name for name in closure(ROOT / "tuner/generate.py")}
+    # Files are written by io, whatever is in them; data's other half checks rows that are trained on.
+    assert imported - counted == {"io.py", "constraints.py", "replies.py"}
 
 
 class Dies:
@@ -225,7 +235,7 @@ def test_every_prompt_gets_its_answers(sampler, tmp_path):
         {"id": n, "split": "train", "prompt": [{"role": "user", "content": text}]}
         for n, text in enumerate(["tell a story", "make a plan", "why"])
     ]
-    found = generate.answers(sampler, prompts, PURE, per_prompt=3, seed=0, folder=tmp_path, progress=iter)
+    found = generate.answers(sampler, prompts, PURE, per_prompt=3, chunk=8, seed=0, folder=tmp_path, progress=iter)
     assert [row["id"] for row in found] == [0, 1, 2]
-    assert all(len(row["answers"]) == 3 for row in found)
+    assert all(len(row["answers"]) == 3 and row["engine"] == "transformers" for row in found)
     assert all(len({answer["seed"] for answer in row["answers"]}) == 3 for row in found)

@@ -27,6 +27,8 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.asked.append(body)
             self.server.keys.append(self.headers.get("Authorization"))
+            if self.server.cuts_off.pop(0) if self.server.cuts_off else False:
+                return self._answer(200, {"choices": []}, claimed=1000)
             status = self.server.failures.pop(0) if self.server.failures else 200
             if status != 200:
                 return self._answer(status, {"error": "no\nroom"})
@@ -44,10 +46,10 @@ class Handler(BaseHTTPRequestHandler):
             choice["token_ids"] = found.ids + ended
         return self._answer(200, {"choices": [choice | self.server.changes]})
 
-    def _answer(self, status, body):
+    def _answer(self, status, body, claimed=0):
         data = json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Length", str(max(claimed, len(data))))
         self.end_headers()
         self.wfile.write(data)
 
@@ -64,7 +66,7 @@ def sampler(loaded, tokenizer):
 def server(sampler):
     found = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found.sampler, found.lock, found.returns_ids = sampler, threading.Lock(), True
-    found.asked, found.keys, found.failures, found.changes = [], [], [], {}
+    found.asked, found.keys, found.failures, found.cuts_off, found.changes = [], [], [], [], {}
     threading.Thread(target=found.serve_forever, daemon=True).start()
     yield found
     found.shutdown()
@@ -121,6 +123,12 @@ def test_a_busy_server_is_asked_again_and_one_that_stays_busy_is_one_line(client
     with pytest.raises(UserError, match="no answer in 3 tries .503 .*what was sampled is kept") as caught:
         client.sample(prompts[:1], [0], [PURE])
     assert "\n" not in str(caught.value)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(client, server, prompts):
+    server.cuts_off = [True]
+    assert len(client.sample(prompts[:1], [0], [PURE])) == 1
+    assert len(server.asked) == 2
 
 
 def test_a_refused_request_is_not_repeated(client, server, prompts):

@@ -1,9 +1,11 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from closure import ROOT, closure
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 
@@ -401,3 +403,14 @@ def test_cuda_is_refused_where_there_is_none(tiny, runtime, tmp_path):
         pytest.skip("there is a CUDA device")
     with pytest.raises(UserError, match="no CUDA device"):
         fit("lora", tiny, runtime.model_copy(update={"device": "cuda"}), tmp_path)
+
+
+@pytest.mark.parametrize("module", ["train", "dpo"])
+def test_the_key_counts_every_module_that_trains(tmp_path, monkeypatch, module):
+    hashed = []
+    monkeypatch.setattr(train.io, "fingerprint", lambda *inputs: hashed.extend(inputs))
+    train.key(tmp_path)
+    counted = {path.name for path in hashed if isinstance(path, Path)}
+    imported = {Path(name).name for name in closure(ROOT / f"tuner/{module}.py")}
+    # The stage adds dpo.py itself; the others check rows and write files.
+    assert imported - counted - {"dpo.py"} == {"io.py", "constraints.py", "replies.py"}

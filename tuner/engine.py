@@ -33,29 +33,46 @@ class Sample:
 
 
 def choose(kind: str, folder: str | Path, runtime: Runtime) -> str:
-    """Return the engine's name with "auto" resolved: openvino on a CPU where the model has a GGUF."""
-    device, _ = hardware.choose(runtime.device, runtime.dtype)
+    """Return the engine's full name, which says all that decides its draws but the versions.
+
+    "auto" is openvino on a CPU where the model has a GGUF, otherwise transformers, whose name has the number format
+    behind it where that is not float32: "transformers-bfloat16".
+    """
+    device, dtype = hardware.choose(runtime.device, runtime.dtype)
     has_gguf = (Path(folder) / GGUF).exists()
     if kind == "auto":
-        return "openvino" if device == "cpu" and has_gguf else "transformers"
+        kind = "openvino" if device == "cpu" and has_gguf else "transformers"
     if kind in OPENVINO and not has_gguf:
         raise UserError(f"engine: {kind} samples from a GGUF and {folder} has none; use engine: transformers")
-    if kind == "openvino-bfloat16" and not has_bfloat16():
-        raise UserError("engine: openvino-bfloat16 needs a CPU with bfloat16 instructions; use engine: openvino")
+    if kind in OPENVINO:
+        require_format(kind)
     if kind == "server" and runtime.server_url is None:
         raise UserError(
             "engine: server needs runtime.server_url, such as http://127.0.0.1:8000; start one, or use auto"
         )
-    return kind
+    return _in_format("transformers", dtype) if kind == "transformers" else kind
+
+
+def _in_format(name: str, dtype: str) -> str:
+    return name if dtype == "float32" else f"{name}-{dtype}"
+
+
+def require_format(name: str) -> None:
+    """Raise UserError for "openvino-bfloat16" on a CPU without such instructions: openvino would not say a word."""
+    if name == "openvino-bfloat16" and not has_bfloat16():
+        raise UserError("engine: openvino-bfloat16 needs a CPU with bfloat16 instructions; use engine: openvino")
 
 
 def has_bfloat16() -> bool:
-    """Return whether this CPU multiplies bfloat16 natively; openvino would compute in float32 without a word."""
+    """Return whether this CPU multiplies bfloat16 natively."""
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def load(name: str, folder: str | Path, runtime: Runtime):
-    """Return the engine of that name, ready to `sample` from the model in `folder`; it has the model's `tokenizer`."""
+    """Return the engine of a name that `choose` returned, ready to `sample` from the model in `folder`.
+
+    It has a `name` and the model's `tokenizer`.
+    """
     tokenizer = model.load_tokenizer(folder)
     if name in OPENVINO:
         require_agreement(folder)
@@ -88,10 +105,9 @@ class TransformersEngine:
     Prompts are read as logps.py reads rows: what several have in common once.
     """
 
-    name = "transformers"
-
     def __init__(self, loaded_model, tokenizer, rows: int, forward_tokens: int = 512):
         """Take how many rows are sampled at once, and how many places one pass over prompts has."""
+        self.name = _in_format("transformers", str(loaded_model.dtype).removeprefix("torch."))
         self.model, self.tokenizer, self.rows, self.forward_tokens = loaded_model, tokenizer, rows, forward_tokens
         self.stop_ids = template.stop_ids(tokenizer)
 
@@ -237,6 +253,7 @@ class OpenVinoEngine:
         scheduler.enable_prefix_caching = True
         # The format is always stated: openvino's own choice is bfloat16 where the CPU has it and an 8-bit cache
         # everywhere, and the rows would depend on the machine.
+        require_format(name)
         number = OPENVINO[name]
         exact = {"INFERENCE_PRECISION_HINT": number, "KV_CACHE_PRECISION": number}
         self.pipeline = genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", exact)

@@ -7,15 +7,12 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from tuner import cache, data, engine, io, model, seeds, server, template
+from tuner import cache, data, engine, hardware, io, logps, model, seeds, server, template
 from tuner.errors import UserError
 from tuner.params import Generate, Sampling
 from tuner.seeds import row_seed
 
-# Rows sampled together. Part of what decides the bytes: openvino's arithmetic depends a little on the batch, so
-# the batches are fixed by index, and a resumed run samples exactly the batches an unbroken one would.
-CHUNK = 64
-SAMPLERS = ("openvino-genai", "tokenizers", "torch", "transformers")
+SAMPLERS = ("openvino", "openvino-genai", "tokenizers", "torch", "transformers")
 
 
 def pairs(
@@ -34,8 +31,10 @@ def pairs(
     The model reads the template up to where a user's words begin and writes the instruction; then it answers it.
     Rows are sampled until `rows` of them pass, that is `objection(row)` is None; the last one returned is the one
     that filled the quota. UserError at `settings.max_rows`. Row i is a function of (seed, i): not of `rows`, nor of
-    how often the run was stopped. Finished chunks stay in `folder` and are not sampled again. `sampler()` returns
-    the engine, and is called only if there is something to sample. `bar` is a tqdm bar of accepted rows.
+    how often the run was stopped. `settings.chunk` rows are sampled together: an engine's arithmetic depends a little
+    on the batch, so batches are fixed by index, and a resumed run samples exactly those an unbroken one would.
+    Finished chunks stay in `folder` and are not sampled again. `sampler()` returns the engine, and is called only if
+    there is something to sample. `bar` is a tqdm bar of accepted rows.
 
     A domain's system prompt is read only where instructions are written, as in Magpie's control tasks, and
     `settings.response_system` only where answers are (context distillation, arXiv 2112.00861): what is trained later
@@ -43,10 +42,10 @@ def pairs(
     An instruction that is empty or was cut is not answered (`response_finish` is "skipped"), and ends the row.
     """
     found, accepted, reasons = [], 0, Counter()
-    for start in range(0, settings.max_rows, CHUNK):
+    for start in range(0, settings.max_rows, settings.chunk):
         before = accepted
         if not start:
-            bar.set_postfix_str(f"sampling the first {CHUNK} rows")
+            bar.set_postfix_str(f"sampling the first {settings.chunk} rows")
         for row in _kept(folder, start, partial(_chunk, sampler, tokenizer, settings, seed, start)):
             if row["id"] >= settings.max_rows:
                 break
@@ -71,7 +70,7 @@ def pairs(
 
 def _chunk(load: Callable, tokenizer, settings: Generate, seed: int, start: int) -> list[dict]:
     sampler, rows, cells = load(), [], {}
-    for number in range(start, start + CHUNK):  # always whole: a later run with a higher limit finds the same chunk
+    for number in range(start, start + settings.chunk):  # always whole: a later run with a higher limit finds it
         rng = random.Random(row_seed(seed, "cell", number))
         names = list(settings.domains)
         domain = rng.choices(names, [settings.domains[name].weight for name in names])[0]
@@ -124,20 +123,21 @@ def answers(
     sampling: Sampling,
     *,
     per_prompt: int,
+    chunk: int,
     seed: int,
     folder: Path,
     progress: Callable[[Iterable], Iterable],
     system: str | None = None,
 ) -> list[dict]:
-    """Return each prompt row with `answers`: `per_prompt` of {"text", "finish", "seed"}.
+    """Return each prompt row with the `engine`'s name and `answers`: `per_prompt` of {"text", "finish", "seed"}.
 
     A prompt row has an `id` and conversational `prompt` messages; all its keys are kept. `system` is a prompt that is
     read before those messages and left out of the rows, like `settings.response_system` of `pairs`.
     """
     tokenizer = sampler.tokenizer
-    per_chunk = max(1, CHUNK // per_prompt)
+    per_chunk = max(1, chunk // per_prompt)  # prompts, so that about `chunk` answers are sampled together
 
-    def chunk(numbers: range) -> list[dict]:
+    def sampled(numbers: range) -> list[dict]:
         rows = [prompts[number] for number in numbers]
         asked = [template.prompt_ids(tokenizer, [*_system(system), *row["prompt"]]) for row in rows]
         ids = [prompt for prompt in asked for _ in range(per_prompt)]
@@ -147,13 +147,12 @@ def answers(
             {"text": tokenizer.decode(sample.ids).strip(), "finish": sample.finish, "seed": drawn_seed}
             for sample, drawn_seed in zip(samples, drawn, strict=True)
         ]
-        return [
-            {**row, "answers": texts[place * per_prompt : (place + 1) * per_prompt]} for place, row in enumerate(rows)
-        ]
+        named = [row | {"engine": sampler.name} for row in rows]
+        return [row | {"answers": texts[at * per_prompt : (at + 1) * per_prompt]} for at, row in enumerate(named)]
 
     rows = []
     for start in progress(range(0, len(prompts), per_chunk)):
-        rows += _kept(folder, start, partial(chunk, range(start, min(start + per_chunk, len(prompts)))))
+        rows += _kept(folder, start, partial(sampled, range(start, min(start + per_chunk, len(prompts)))))
     return rows
 
 
@@ -172,5 +171,5 @@ def pairs_key(settings: Generate, kind: str, seed: int, generator: Path) -> str:
 
 def key(*inputs: object) -> str:
     """Return the fingerprint of rows made from `inputs` by this code and these versions of what samples them."""
-    code = [Path(module.__file__) for module in (cache, data, engine, model, seeds, server, template)]
+    code = [Path(module.__file__) for module in (cache, data, engine, hardware, logps, model, seeds, server, template)]
     return io.fingerprint(*inputs, [version(package) for package in SAMPLERS], Path(__file__), *code)

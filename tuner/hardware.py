@@ -10,21 +10,25 @@ import torch
 
 from tuner.errors import UserError
 
-PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "openvino-genai", "scikit-learn", "dvc")
+PACKAGES = ("torch", "transformers", "peft", "trl", "datasets", "openvino", "openvino-genai", "scikit-learn", "dvc")
 
 
 def choose(device: str, dtype: str) -> tuple[str, str]:
     """Return (device, dtype) with "auto" resolved: CUDA when there is one; bfloat16 on a GPU that has it, else float32.
 
     Float32 on every CPU: bfloat16 is emulated on most (five to ten times slower), gains a third where it is native, and
-    would make results differ between the two kinds.
+    would make results differ between the two kinds. UserError for several CUDA devices: the trainers would spread a
+    batch over all of them, and another batch is another result.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("runtime.device is cuda, and torch finds no CUDA device here; use auto or cpu")
+    if device == "cuda" and (count := torch.cuda.device_count()) > 1:
+        raise UserError(f"{count} CUDA devices, and one is used: name it by CUDA_VISIBLE_DEVICES=0, for example")
     if dtype == "auto":
-        dtype = "bfloat16" if device == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        native = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        dtype = "bfloat16" if native else "float32"
     return device, dtype
 
 

@@ -87,6 +87,7 @@ class Generate(Section):
     rows: Annotated[int, Field(ge=2)]
     max_rows: Count
     turns: Count
+    chunk: Count
     domains: Annotated[dict[Annotated[str, Field(pattern=MODEL_NAME)], Domain], Field(min_length=1)]
     engine: Engine
     instruction: Annotated[list[Sampling], Field(min_length=1)]

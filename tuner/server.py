@@ -4,6 +4,7 @@ The prompts go there as token ids, since a text would be tokenized anew and a BO
 are not used: whatever cuts or bends the distribution is stated in each request, by the names of all three servers.
 """
 
+import http.client
 import json
 import os
 import time
@@ -102,7 +103,8 @@ class ServerEngine:
                 why = f"{error.code} {said}"
             except json.JSONDecodeError:
                 raise UserError(f"{self.url}{path}: answered with something other than JSON") from None
-            except (OSError, ValueError) as error:  # refused, reset, timed out, cut off, no address
+            # refused, reset, timed out, cut off, no address
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 why = str(getattr(error, "reason", error))
             if wait is not None:
                 time.sleep(wait)

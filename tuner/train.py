@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from tuner import adapter_config, curve, data, hardware, io, logps, model, template
+from tuner import adapter_config, cache, curve, data, hardware, io, logps, model, template
 from tuner.curve import FILE as CURVE_FILE
 from tuner.curve import Curve
 from tuner.errors import UserError
@@ -133,7 +133,7 @@ def run(trainer, scratch: Path) -> bool:
 
 def key(*inputs: object) -> str:
     """Return the fingerprint of what a run's checkpoints depend on: `inputs`, this code and the trainers' versions."""
-    code = [Path(module.__file__) for module in (curve, data, logps, model, template)]
+    code = [Path(module.__file__) for module in (adapter_config, cache, curve, data, hardware, logps, model, template)]
     return io.fingerprint(*inputs, [version(package) for package in TRAINERS], Path(__file__), *code)
 
 
