@@ -7,7 +7,8 @@ item's own limit of tokens. Ours is what the evaluation does: LoRA and IA3 are w
 TransformersEngine rows enter as others finish. The peer is `generate` of the PEFT model in batches, the best of the
 sizes given. It has one limit a batch, and a batch runs until its last row is done: the rows are sorted by limit and by
 length of prompt, so that a batch has one limit but where two limits meet, hardly any padding, and no token counts
-beyond a row's own end or limit. Ours is timed before and after the peer, and the mean counts.
+beyond a row's own end or limit. Ours is timed before and after the peer, and the mean counts. Where the adapter can be
+worked into the weights, `generate` of that model is timed as well, at the same batch size.
 
 Greedy texts are compared. Where two differ, the model reads what they have in common, by itself, and tells how far
 apart the two next tokens are: a near tie, which rounding decides, or a real difference. PEFT's `generate` puts virtual
@@ -25,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
+from peft import PeftModel  # noqa: E402
 from results import record  # noqa: E402
 from transformers import GenerationConfig  # noqa: E402
 
@@ -128,6 +130,11 @@ if __name__ == "__main__":
         print(f"tokens/s: ours {rate:.0f} ({seconds:.1f} and {again:.1f} s), generate {shown}")
         print(f"ratio {rate / rates[best]:.2f}")
         more = {}
+        if not isinstance(fast.model, PeftModel):
+            took, texts = plain(fast, prompts, limits, temperature, best)
+            merged = sum(map(len, texts)) / took
+            print(f"generate with the adapter worked into the weights {merged:.0f}, ratio {rate / merged:.2f}")
+            more = {"peer_merged": round(merged, 1), "ratio_merged": round(rate / merged, 3)}
         if temperature == 0:
             peer, few = peers[best][1], len(prompts)
             if arguments.alone:
@@ -136,7 +143,7 @@ if __name__ == "__main__":
             equal, gaps = compared(engine, prompts[:few], written[:few], peer)
             near = sum(value < NEAR for value in gaps)
             print(f"equal texts {equal:.3f} of {few}; of the {len(gaps)} others {near} part at a near tie: {gaps}")
-            more = {
+            more |= {
                 "equal_texts": round(equal, 4),
                 "compared": few,
                 "near_ties": near,

@@ -15,6 +15,7 @@ from benchmarks.cost_prediction import Workload  # noqa: E402
 from tuner import io  # noqa: E402
 
 GROWN = {"rows": "rows", "tokens": "tokens a row"}
+ADDED = 50  # megabytes
 COUNTED = {"filter": "rows", "evaluate": "items"}  # all others count tokens
 
 
@@ -46,16 +47,21 @@ def measurements(root: Path) -> str:
 
 
 def exponents(root: Path) -> str:
-    """Return the exponent k of value ~ size^k of each series, with its standard error."""
+    """Return the exponent k of value ~ size^k of each series, with its standard error.
+
+    Memory: of what the work adds to the loaded model, where each job adds more than loading varies by (ADDED).
+    """
     measured = cost_model.read_table(root / "docs/cost.csv")
-    lines = ["| stage | what grows | k of time | k of peak memory |", "|:--|:--|--:|--:|"]
+    measured = [row | {"added": row["peak_megabytes"] - row["before_megabytes"]} for row in measured]
+    lines = ["| stage | what grows | k of time | k of memory added |", "|:--|:--|--:|--:|"]
     for stage, along in series(measured):
-        fits = [
-            cost_model.exponent(cost_model.points(measured, stage, along, value))
-            for value in ("seconds", "peak_megabytes")
-        ]
-        shown = " | ".join(f"{slope:.2f} ± {error:.2f}" for slope, error in fits)
-        lines.append(f"| {stage} | {GROWN[along]} | {shown} |")
+        shown = []
+        for value in ("seconds", "added"):
+            points = cost_model.points(measured, stage, along, value)
+            told = value == "seconds" or min(size for _, size in points) >= ADDED
+            slope, error = cost_model.exponent(points) if told else (0, 0)
+            shown.append(f"{slope:.2f} ± {error:.2f}" if told else f"adds too little to tell (below {ADDED} MB)")
+        lines.append(f"| {stage} | {GROWN[along]} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -77,8 +83,11 @@ def assumptions(root: Path) -> str:
         f"- {100 * work.bandwidth_share:.0f} % of the card's bandwidth while writing. Source: 1,397 of 2,039 GB/s with "
         "Llama 2 7B on an A100 80 GB ([gpt-fast](https://github.com/pytorch-labs/gpt-fast#benchmarks)), one row at a "
         "time; for many rows it is an assumption.",
-        f"- Up to {work.at_once} rows at once, in nine tenths of the memory, by an engine that pages its cache (vLLM "
-        "behind `engine: server`). No speculative decoding, no eight-bit weights.",
+        f"- Up to {work.at_once} rows at once (`generate.chunk: {work.at_once}`), in nine tenths of the memory, by an "
+        "engine that pages its cache (vLLM behind `engine: server`). Those sampled together wait for the longest of "
+        "them, which is left out. No speculative decoding, no eight-bit weights.",
+        "- One method is trained, on every sampled row. Not counted: `verify`'s sampling and the rows that it adds, "
+        "the evaluation, validation on the way.",
         f"- Training one row at a time takes {needed['train']:.0f} GB, one pair at a time {needed['dpo']:.0f} GB "
         "(`benchmarks/memory.py`); no activation is computed twice, so what has no room needs shorter rows, "
         "checkpointing (up to half as many operations more) or `quantize: nf4`.",
@@ -99,13 +108,23 @@ def assumptions(root: Path) -> str:
 def prediction(root: Path) -> str:
     """Return hours and price of each stage on each card, and what comes before: rows that are dropped, filtering."""
     kept = io.read_json(root / "metrics/filter.json")
-    speed = io.read_json(root / "benchmarks/results.json")["filter_rows_per_cpu_second_1000000"]["value"]
+    claims, measured = io.read_json(root / "benchmarks/results.json"), cost_model.read_table(root / "docs/cost.csv")
+    speed = claims["filter_rows_per_cpu_second_1000000"]["value"]
+    slower = cost_prediction.slowed(cost_prediction.measured_device(claims), Workload())
+    found = [_mean_ratio(measured, slower, *one) for one in series(measured) if one[0] not in COUNTED]
     return (
         cost_prediction.shown_gpus(root / "docs/gpus.csv", Workload())
         + f"\nA million *sampled* rows. Of the default run's, {100 * kept['kept'] / kept['in']:.0f} % pass the "
         f"filters; at such a share a million kept ones take {kept['in'] / kept['kept']:.1f} times `generate`. "
-        f"Filtering a million takes one core {1e6 / speed / 60:.0f} minutes, whatever the model.\n"
+        f"Filtering a million like the default run's takes one core {1e6 / speed / 60:.0f} minutes.\n\n"
+        f"At the same shares, the formulas gave {min(found):.2f} to {max(found):.2f} times what was measured on this "
+        f"CPU (below). If they are as far off on a card, an hour of the table is {60 / max(found):.0f} to "
+        f"{60 / min(found):.0f} minutes.\n"
     )
+
+
+def _mean_ratio(measured: list[dict], device: cost_model.Device, stage: str, along: str) -> float:
+    return geometric_mean(ratio for _, ratio in cost_prediction.ratios(measured, device, stage, along))
 
 
 def check(root: Path) -> str:
@@ -123,12 +142,11 @@ def check(root: Path) -> str:
         "|:--|:--|:--|--:|--:|",
     ]
     for stage, along in series(measured):
-        if stage in ("filter", "evaluate"):
+        if stage in COUNTED:
             continue
         full = cost_prediction.ratios(measured, device, stage, along)
-        shared = cost_prediction.ratios(measured, slower, stage, along)
         sizes = ", ".join(f"{size:,.0f}: {ratio:.2f}" for size, ratio in full)
-        means = [geometric_mean(ratio for _, ratio in found) for found in (full, shared)]
+        means = [_mean_ratio(measured, one, stage, along) for one in (device, slower)]
         lines.append(f"| {stage} | {GROWN[along]} | {sizes} | {means[0]:.2f} | {means[1]:.2f} |")
     return "\n".join(lines) + "\n"
 

@@ -15,14 +15,19 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import cost_tables  # noqa: E402
 from benchmarks import results as claims  # noqa: E402
-from tuner import compare, io, params  # noqa: E402
+from tuner import io, params, result_tables  # noqa: E402
 
 
 def results(root: Path) -> str:
     """Return the results table from metrics/*.json."""
     comparison = io.read_json(root / "metrics/comparison.json")
     methods = ["base", *(name for name in comparison if (root / f"metrics/{name}.json").exists())]
-    return compare.markdown_table({name: io.read_json(root / f"metrics/{name}.json") for name in methods}, comparison)
+    return result_tables.methods({name: io.read_json(root / f"metrics/{name}.json") for name in methods}, comparison)
+
+
+def between(root: Path) -> str:
+    """Return the table of methods against each other from metrics/comparison.json."""
+    return result_tables.pairs(io.read_json(root / "metrics/comparison.json"))
 
 
 def filtered(root: Path) -> str:
@@ -54,6 +59,7 @@ def quality(root: Path) -> str:
         plan: f"{100 * claims[f'rows_changed_openvino_{plan}']['value']:.0f} %"
         for plan in ("reversed", "batches_of_16")
     }
+    rows = claims["rows_changed_openvino_reversed"]["rows"]
     chance = {
         score: shown(f"judge_{score}_useful", 1, "")
         for score in ("likelihood", "mutual_information", "contrast_reward")
@@ -68,8 +74,8 @@ def quality(root: Path) -> str:
         f"{chance['likelihood']}, mutual information of instruction and answer {chance['mutual_information']}, "
         f"contrast reward {chance['contrast_reward']}. So `filter.judged_share` is 0.\n"
         f"- Instructions that openvino samples in another order differ in {changed['reversed']} of cases, in batches "
-        f"of 16 in {changed['batches_of_16']} (64 rows). The pipeline fixes its batches by row number all the same, so "
-        "that resumes and quotas change nothing.\n"
+        f"of 16 in {changed['batches_of_16']} ({rows} rows). The pipeline fixes its batches by row number all the "
+        "same, so that resumes and quotas change nothing.\n"
         f"- Filtering streams, on one core: {speed} rows a second of CPU time with ten thousand, a hundred thousand "
         f"and a million rows (time ~ rows^{claims['filter_time_exponent']['value']:.2f}). A million took "
         f"{claims['filter_peak_memory_1000000']['value']} MiB at most, which the index of near duplicates grows by "
@@ -82,12 +88,15 @@ PEERS = {
     "generation_against_transformers": ("Magpie rows", "transformers' `generate` in bfloat16"),
     "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, 8-bit weights"),
     "generation_against_vllm": ("Magpie rows", "vLLM on the CPU, bfloat16"),
+    "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU, bfloat16"),
+    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with TransformersLLM"),
     "adapter_sampling_lora_greedy": ("replies with LoRA on", "`generate` with PEFT"),
     "adapter_sampling_ia3_greedy": ("replies with IA3 on", "`generate` with PEFT"),
     "adapter_sampling_prompt_tuning_greedy": ("replies with prompt tuning on", "`generate` with PEFT"),
     "train_lora_speed_against_trl": ("training LoRA", "TRL's SFTTrainer"),
     "train_dpo_speed_against_trl": ("training DPO", "TRL's DPOTrainer"),
     "lm_eval_speed_knowledge": ("scoring choices", "lm-evaluation-harness"),
+    "lm_eval_speed_instruction_following": ("replies to items", "lm-evaluation-harness"),
 }
 
 
@@ -107,6 +116,44 @@ def peers(root: Path) -> str:
         "run of a script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
         + "\n".join(lines)
         + "\n"
+        + _merged(claims)
+    )
+
+
+def _merged(claims: dict) -> str:
+    told = [
+        f"{claims[name]['peer_merged']:.3g} with {label}, which is {claims[name]['ratio_merged']:.1f} times slower"
+        for name, label in (("adapter_sampling_lora_greedy", "LoRA"), ("adapter_sampling_ia3_greedy", "IA3"))
+    ]
+    return (
+        "\nHere LoRA and IA3 are worked into the weights before the replies are written. After PEFT's own "
+        f"`merge_and_unload`, `generate` writes {', '.join(told)}.\n"
+    )
+
+
+def harder(root: Path) -> str:
+    """Return what benchmarks/ifbench.py measured, in sentences."""
+    claims = {
+        name.removeprefix("ifbench_"): claim
+        for name, claim in io.read_json(root / "benchmarks/results.json").items()
+        if name.startswith("ifbench_")
+    }
+    base, yes = claims.pop("base"), claims.pop("yes")
+
+    def percent(value: float, sign: str = "") -> str:
+        return f"{100 * value:{sign}.1f}"
+
+    def range_(claim: dict, sign: str = "") -> str:
+        return f"[{percent(claim['low'], sign)}, {percent(claim['high'], sign)}]"
+
+    told = ", ".join(
+        f"{name} {percent(claim['strict'])} % ({percent(claim['value'], '+')} points {range_(claim, '+')})"
+        for name, claim in claims.items()
+    )
+    return (
+        f"Of {base['items']} prompts of IFBench the base follows {percent(base['value'])} % {range_(base)}, {told}; "
+        f'"Yes." follows {percent(yes["value"])} %, for the suite does not ask whether a reply answers. '
+        f"`python benchmarks/ifbench.py --methods {' '.join(claims)}` repeats it.\n"
     )
 
 
@@ -175,11 +222,13 @@ def claimed(root: Path) -> str:
 PAGES = {
     "README.md": {
         "results": results,
+        "between": between,
         "filtered": filtered,
         "quality": quality,
         "rates": rates,
         "ablation": ablation,
         "peers": peers,
+        "ifbench": harder,
     },
     "benchmarks/README.md": {"claims": claimed},
     "docs/cost.md": cost_tables.BLOCKS,

@@ -1,10 +1,12 @@
 """Say which differences between the methods are real, in numbers and in figures."""
 
+from itertools import combinations
+
 from _stage import run
 
 
 def main(paths, params, scratch):
-    from tuner import compare, figures, io, metrics, report, samples, secondary
+    from tuner import compare, figures, io, metrics, report, report_details, samples, secondary
 
     methods = ["base", *params.methods, "dpo"]
     items = {method: io.read_jsonl(paths.items / f"{method}.jsonl") for method in methods}
@@ -15,10 +17,11 @@ def main(paths, params, scratch):
         method: {"items": rows, "metrics": metrics.of_method(rows, items["base"], records.get(method))}
         for method, rows in items.items()
     }
-    options = {"pairs": [("dpo", params.dpo.adapter)], "seed": params.seed}
-    options |= {"resamples": params.compare.resamples, "alpha": params.compare.alpha}
-    comparison = compare.compare(results, **options)
-    others = secondary.compare(results, families=params.verify.families, **options)
+    options = {"seed": params.seed, "resamples": params.compare.resamples, "alpha": params.compare.alpha}
+    pairs = [(later, earlier) for earlier, later in combinations(methods[1:], 2)]
+    comparison = compare.compare(results, pairs=pairs, **options)
+    started = [("dpo", params.dpo.adapter)]
+    others = secondary.compare(results, families=params.verify.families, pairs=started, **options)
     counts = io.read_json(paths.filter)
     summary = compare.summary_rows(results, comparison)
     io.write_json(paths.comparison, comparison)
@@ -31,19 +34,12 @@ def main(paths, params, scratch):
     }
     with io.atomic(paths.figures) as folder:
         figures.write_all(folder, counts, curves, summary, comparison)
-    page = report.page(
-        params.compare,
-        generator=params.generator,
-        student=params.student,
-        seed=params.seed,
-        comparison=comparison,
-        metrics={method: result["metrics"] for method, result in results.items()},
-        secondary=others,
-        records=records,
-        counts=counts,
-        verified=io.read_json(paths.verified),
-    )
-    io.write_text(paths.report, page)
+    flat = {method: result["metrics"] for method, result in results.items()}
+    told = {"comparison": comparison, "metrics": flat, "secondary": others}
+    made = {"generator": params.generator, "student": params.student, "seed": params.seed, "records": records}
+    made |= {"counts": counts, "verified": io.read_json(paths.verified)}
+    io.write_text(paths.report, report.page(params.compare, **told, **made))
+    io.write_text(paths.details, report_details.page(params.compare, **told))
     io.write_text(paths.samples, samples.page(params.compare.language, items, params.seed))
     cells = [cell for method in methods[1:] for cell in comparison[method].values()]
     found = sum(cell["verdict"] != "no evidence" for cell in cells)
@@ -55,5 +51,5 @@ if __name__ == "__main__":
         main,
         __doc__,
         reads=["items", "records", "curves", "validation_curves", "filter", "verified"],
-        writes=["comparison", "summary", "runs", "figures", "secondary", "report", "samples"],
+        writes=["comparison", "summary", "runs", "figures", "secondary", "report", "details", "samples"],
     )

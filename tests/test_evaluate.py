@@ -85,7 +85,7 @@ def test_the_loss_is_the_librarys(rows, tiny, tokenizer):
 def test_feedback_items_are_asked_again_only_when_wrong(rows):
     for row in rows:
         if row["axis"] == "feedback":
-            assert ("second_reply" in row) == (not row["solved_first"])
+            assert ("second_reply" in row) == ("message" in row) == (not row["solved_first"])
 
 
 def test_the_base_against_itself_prefers_nothing(rows):

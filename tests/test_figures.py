@@ -102,7 +102,7 @@ def _draw(folder: Path, methods: tuple[str, ...], points: int) -> dict[str, Path
     figures.dpo_curves(_dpo(points), paths["dpo"])
     figures.model_comparison(rows, comparison, paths["comparison"])
     figures.efficiency(rows, paths["efficiency"])
-    figures.axes(rows, paths["axes"])
+    figures.axes(rows, paths["axes"], {"knowledge": 0.25})
     figures.tradeoff(rows, paths["tradeoff"], quality="agent")
     return paths
 

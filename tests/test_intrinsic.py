@@ -27,7 +27,10 @@ def rows(nll: float = 20.0, **more: object) -> list[dict]:
     return [
         reply("a", TEXT, tokens=10, **more),
         reply("b", TEXT, finish="length", tokens=20, **more),
-        {"id": "c", "suite": "agent", "reply": "yes", "finish": "stop", "reply_tokens": 3},
+        {"id": "c", "suite": "agent", "reply": "yes", "finish": "stop", "reply_tokens": 3, "valid_format": True},
+        {"id": "d", "suite": "ifbench", "reply": TEXT, "finish": "length", "reply_tokens": 500},
+        {"id": "e", "suite": "knowledge", "correct_raw": True},
+        {"id": "f", "suite": "knowledge", "correct_raw": False},
         window("w1", nll),
         window("w2", 2 * nll, 30),
     ]
@@ -142,11 +145,13 @@ def test_families_that_training_has_are_told_from_others() -> None:
     results = {"base": answered(4, 5), "lora": answered(9, 3)}
     found = secondary.compare(results, families=["title"], pairs=[("lora", "base")], **options)
     assert found["lora"] == found["lora_vs_base"]
-    seen, unseen, loosely = (found["lora"][name] for name in secondary.FOLLOWED)
+    seen, unseen, loosely, drawn = (found["lora"][name] for name in secondary.FOLLOWED)
     assert (seen["base"], seen["value"], seen["difference"], seen["n"]) == (0.4, 0.9, 0.5, 10)
     assert (unseen["base"], unseen["value"], unseen["n"]) == (0.5, 0.3, 10)
     assert unseen["low"] < -0.2 < unseen["high"] and seen["low"] > 0
     assert (loosely["value"], loosely["difference"], loosely["n"]) == (1.0, 0.0, 20)
+    assert (drawn["base"], drawn["value"], drawn["clusters"]) == (0.45, 0.6, 2)
+    assert drawn["low"] < -0.19 and drawn["high"] > 0.49  # one family gained, one lost: nothing can be said of others
     every = secondary.compare(results, families=["title", "quoted"], **options)["lora"]
     assert "followed_unseen" not in every and every["followed_seen"]["n"] == 20
 
@@ -179,12 +184,18 @@ def test_secondary_differences_are_paired() -> None:
         resamples=500,
         alpha=0.05,
     )["lora"]
-    assert set(found) == set(secondary.MEASURES) - {"preference_accuracy"}  # there are no pairs
-    assert found["reply_tokens"]["difference"] == pytest.approx(-8 / 3)
+    measures = {"reply_tokens", "never_stops", "valid_format", "knowledge_raw", "forgetting"}
+    assert set(found) == measures | {"win_rate_length_controlled"}  # there are no pairs and no items with a verdict
+    assert found["reply_tokens"]["difference"] == pytest.approx(-8 / 3)  # without the reply of another suite
+    assert found["reply_tokens"]["value"] == pytest.approx((10 + 12 + 3) / 3)
     assert found["never_stops"]["difference"] == pytest.approx(-1 / 3)
     assert found["forgetting"]["difference"] == pytest.approx(2 * 3 / 40)
     assert found["win_rate_length_controlled"]["value"] > 0.5
     assert not any("p" in cell or "verdict" in cell for cell in found.values())
+    second = [row | {"seed": 1, "finish": "stop"} if "finish" in row else row | {"seed": 1} for row in mine]
+    twice = {"base": {"items": base}, "lora": {"items": [*mine, *second]}}
+    again = secondary.compare(twice, families=["title"], seed=0, resamples=500, alpha=0.05)["lora"]
+    assert again == found  # the first seed's rows, of the judge, too
     with pytest.raises(ValueError, match="'c' was evaluated for one"):
         secondary.compare(
             {"base": {"items": base}, "lora": {"items": [row for row in mine if row["id"] != "c"]}},

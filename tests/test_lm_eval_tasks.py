@@ -113,7 +113,7 @@ def test_knowledge_is_scored_alike(theirs, ours):
     for sample, row in zip(samples, rows, strict=True):
         assert sample["arguments"][0][0] == f"Question: {row['question']}\nAnswer:"
         assert [logp for logp, _ in sample["filtered_resps"]] == pytest.approx(row["logps"], abs=1e-3)
-        assert sample["acc_norm"] == row["correct"]
+        assert (sample["acc_norm"], sample["acc"]) == (row["correct"], row["correct_raw"])
     assert 0 < sum(row["correct"] for row in rows) < len(rows)
     found = theirs["results"]["tuner_knowledge"]["acc_norm,none"]
     assert found == pytest.approx(sum(row["correct"] for row in rows) / len(rows))

@@ -39,8 +39,8 @@ def rows(*, pairs: list[dict] | None = None) -> list[dict]:
     return [
         loss("l1", 30.0, 10),
         window(20.0),
-        right("knowledge", True),
-        *[right("knowledge", False)] * 3,
+        right("knowledge", True, correct_raw=False),
+        *[right("knowledge", False, correct_raw=True)] * 3,
         right("instruction_following", True, valid_format=True, **REPLY),
         right("instruction_following", False, valid_format=False, **REPLY | {"finish": "length"}),
         *(
@@ -63,15 +63,27 @@ def test_the_loss_is_a_mean_over_tokens_not_over_rows():
 def test_shares_are_of_each_suite_and_axis():
     found = metrics.of_method(rows(), rows(), None)
     assert found["instruction_following"] == 0.5
-    assert found["knowledge"] == 0.25
+    assert (found["knowledge"], found["knowledge_raw"]) == (0.25, 0.75)
     assert found["agent"] == 0.4
     assert {axis: found[f"agent_{axis}"] for axis in metrics.AGENT_AXES} == {
         "planning": 1, "reasoning": 0, "context": 0, "feedback": 0, "tool_use": 1
     }  # fmt: skip
 
 
-def test_the_valid_format_share_is_of_the_items_that_have_a_format():
-    assert metrics.of_method(rows(), rows(), None)["valid_format"] == round(5 / 7, 4)
+def test_the_valid_format_share_is_that_of_the_agent():
+    assert metrics.of_method(rows(), rows(), None)["valid_format"] == 0.8
+
+
+def test_metrics_of_several_seeds_are_means_of_each():
+    varied = [row | {"reply": " ".join(f"w{n}" for n in range(60))} if "reply" in row else row for row in rows()]
+    other = [row | {"correct": True} if "correct" in row else row for row in varied]
+    both = [*varied, *(row | {"seed": 1} for row in other)]
+    score = {"id": "lm_eval-arc_easy", "suite": "lm_eval", "axis": "arc_easy", "metric": "acc_norm"}
+    both += [score | {"value": 0.5}, score | {"value": 0.7, "seed": 1}]
+    one, found = metrics.of_method(varied, varied, None), metrics.of_method(both, varied, None)
+    assert found["agent"] == (one["agent"] + 1) / 2
+    assert found["distinct_2"] == one["distinct_2"]  # of both together, each word pair would be there twice
+    assert found["arc_easy"] == 0.6
 
 
 def test_the_base_prefers_by_half_and_gains_nothing():

@@ -1,14 +1,15 @@
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from tuner import reward
+from tuner import base, reply_judge, reward
 from tuner.engine import TransformersEngine
 from tuner.errors import UserError
-from tuner.params import Sampling
+from tuner.params import Judge, Sampling
 
 HOT = Sampling(temperature=2.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=20)
 WORDS = "story song plan word city house tree river sun music year food".split()
@@ -82,7 +83,7 @@ def test_each_side_has_two_rows_or_the_user_is_told():
         reward.split(ROWS[:3], 0.5, seed=0)
 
 
-def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, sides, tmp_path):
+def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, sides, tmp_path, runtime):
     pairs, held_out = sides
     accuracy = reward.fit(
         tiny,
@@ -108,3 +109,22 @@ def test_the_checkpoint_scores_what_was_fitted_in_any_batch(tiny, sides, tmp_pat
 
     plain = AutoModelForSequenceClassification.from_pretrained(tmp_path / "reward", dtype=torch.float32)
     assert plain.config.num_labels == 1
+
+    judge = Judge(path=str(tmp_path / "reward"), sha256=base.weights_sha256(tmp_path / "reward"))
+    asked = {"id": "a", "suite": "instruction_following", "messages": [{"role": "user", "content": exchanges[0][0]}]}
+    rows = [asked | {"reply": exchanges[0][1]}, {"id": "b", "suite": "agent", "reply": "walk"}]
+    found = reply_judge.scored(rows, judge, runtime, iter)
+    assert found == [rows[0] | {"judge_score": pytest.approx(single[0], abs=1e-4)}, rows[1]]
+    assert reply_judge.scored(rows, None, runtime, iter) is rows
+    with pytest.raises(UserError, match="params.yaml pins 0000"):
+        reply_judge.scored(rows, judge.model_copy(update={"sha256": "0" * 64}), runtime, iter)
+
+
+def test_the_reward_that_built_the_pairs_is_no_judge_and_neither_is_its_copy(tmp_path, monkeypatch, runtime):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("models/reward", "mine"):
+        Path(folder).mkdir(parents=True)
+        (Path(folder) / "model.safetensors").write_bytes(b"the same weights")
+        judge = Judge(path=folder, sha256=base.weights_sha256(Path(folder)))
+        with pytest.raises(UserError, match="models/reward has built the preference pairs; name another judge"):
+            reply_judge.scored([], judge, runtime, iter)

@@ -139,7 +139,7 @@ def test_a_second_answer_a_solution_and_a_given_turn_are_shown():
         for one in rows:
             if one["suite"] == "agent":
                 one["messages"].insert(0, {"role": "assistant", "content": "Good to know."})
-                one |= {"second_reply": "Again.", "reference": {"solution": "188"}}
+                one |= {"second_reply": "Again.", "message": "That is not 188.", "reference": {"solution": "188"}}
     page = samples.page("en", items, 0)
     assert page.count("Second answer") == page.count("\nAgain.\n") == 2 * samples.PER_SUITE
     assert page.count("A right answer:\n\n```text\n188\n```") == samples.PER_SUITE

@@ -195,7 +195,8 @@ def evaluated(gain: float) -> list[dict]:
         {"id": f"text-{n}", "suite": "general_text", "axis": "general_text", "nll": 9.0 + gain, "tokens": 3}
         for n in range(3)
     ]
-    rows += [{"id": f"knowledge-{n}", "suite": "knowledge", "axis": "units", "correct": n < 3} for n in range(6)]
+    right = [{"correct": n < 3, "correct_raw": n < 2, "choices": ["a", "b"]} for n in range(6)]
+    rows += [{"id": f"knowledge-{n}", "suite": "knowledge", "axis": "units", **one} for n, one in enumerate(right)]
     rows += [
         {"id": f"{axis}-{n}", "suite": suite, "axis": axis, "correct": n < 2, **words}
         for suite, axis in axes
@@ -250,6 +251,7 @@ def test_compare_writes_what_it_declares_and_tells_people_in_their_language(monk
         pages[language] = paths.report.read_text(encoding="utf-8")
         assert pages[language].startswith(f"# {words['title']}\n")
         assert paths.samples.read_text(encoding="utf-8").startswith(f"# {words['samples_title']}\n")
+        assert paths.details.read_text(encoding="utf-8").startswith(f"# {words['details_title']}\n")
     model = shipped().student
     for part in (f"`{model}`", "100,000", "250", "255", "18", "300", "1.00"):  # 300 s at 12 an hour are 1.00
         assert all(part in page for page in pages.values()), part
@@ -261,5 +263,5 @@ def test_compare_writes_the_same_bytes_again(monkeypatch, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         paths = comparing(monkeypatch, tmp_path / name)
-        found.append([path.read_bytes() for path in (paths.report, paths.samples, paths.comparison)])
+        found.append([path.read_bytes() for path in (paths.report, paths.details, paths.samples, paths.comparison)])
     assert found[0] == found[1]

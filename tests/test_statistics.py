@@ -174,10 +174,24 @@ def test_bootstrap_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert statistics.paired_bootstrap(a, b, weights=tokens, seed=9, resamples=1001, alpha=0.05) == whole
 
 
+def test_a_family_of_tests_gets_the_resamples_that_its_strictest_step_takes() -> None:
+    rng = np.random.default_rng(5)
+    a = rng.normal(size=30)
+    b = a + 1 + rng.normal(0, 0.01, 30)  # each resample is above 0: p is as small as it can get
+    options = {"seed": 0, "resamples": 100, "alpha": 0.05}
+    for tests in (1, 16, 400):
+        found = statistics.paired_bootstrap(a, b, **options, tests=tests)
+        assert found["resamples"] == statistics.enough_resamples(30, 0.05 / tests)
+        assert found["p"] < 0.05 / tests
+    assert statistics.paired_bootstrap(a[:5], b[:5], **options, tests=400)["p"] > 0.05 / 400
+    assert statistics.enough_resamples(5, 0.05 / 400) is None
+    assert statistics.minimum_detectable_mean((b - a)[None, :5], alpha=0.05 / 400) == math.inf
+
+
 def test_bootstrap_of_identical_columns_and_refusals() -> None:
     a = np.arange(6.0)
     same = statistics.paired_bootstrap(a, a, seed=0, resamples=100, alpha=0.05)
-    assert same == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+    assert same == {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0, "resamples": 2057}
     options = {"seed": 0, "resamples": 10, "alpha": 0.05}
     for bad in ((a, a[:3]), (a[:1], a[:1])):
         with pytest.raises(ValueError, match="equal columns"):

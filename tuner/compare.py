@@ -1,4 +1,4 @@
-"""Which differences between methods are real: paired tests per metric, one Holm family, tables for people.
+"""Which differences between methods are real: paired tests per metric, Holm's correction, tables for people.
 
 ``results`` maps a method to ``{"items": rows, "metrics": flat dict, "run": dict}`` and holds "base" too. A
 row is ``{"id", "suite", "axis", "correct", "valid_format"}``, or ``{"id", "suite": "loss", "nll", "tokens"}``
@@ -148,65 +148,74 @@ def compare(
     Returns ``{method: {metric: cell}, "<method>_vs_<start>": {metric: cell}, "suites": {metric: facts}}``. A
     cell has ``reference`` (whose value is under ``base``), ``base``, ``value``, ``difference`` = value - base
     with ``low`` and ``high`` (each interval covers 1 - alpha on its own, so it may exclude 0 where the
-    verdict, which counts all tests, is "no evidence"), ``p``, ``p_adjusted`` (Holm over all cells), ``n``
-    items and ``verdict``. Loss: bootstrap over items weighted by tokens, whole sources at a time where items share
-    one (`clusters` of them). Accuracies: exact McNemar p and Tango's interval. Where a method has several ``seeds``,
-    or items of an accuracy share a source: ``statistics.over_seeds_and_items``.
+    verdict, which counts all tests, is "no evidence"), ``p``, ``p_adjusted``, ``n`` items and ``verdict``.
+    Two questions, two families of Holm's correction: did it help (methods against base), and which one (``pairs``).
+    Loss: bootstrap over items weighted by tokens, whole sources at a time where items share one (`clusters` of
+    them). Accuracies: exact McNemar p and Tango's interval. Where a method has several ``seeds``, or items of an
+    accuracy share a source: ``statistics.over_seeds_and_items``. ``resamples`` is a minimum.
+
+    ``detectable`` and ``detectable_adjusted`` are the smallest true differences that such a comparison finds with
+    power 0.8, as the only one and at alpha / tests, the strictest step of Holm; None where none is found.
 
     A metric is ``eval_loss``, a suite of ours, or a public benchmark with a verdict on each item, under its own name.
 
-    ``facts`` per metric: ``n``, ``floor`` (value of base), ``discordance`` (mean share of items on which a
-    method and base disagree; None for the loss), ``minimum_detectable_effect`` of one test at ``alpha`` with
-    power 0.8 and ``minimum_detectable_effect_adjusted`` at alpha / tests, the strictest step of Holm, with
-    ``tests``, ``alpha`` and (loss) ``resamples``. A metric without items is left out.
-
-    ``resamples`` is a minimum: it is raised to 20 tests / alpha, because the smallest p that R resamples can
-    give is 2 / (R + 1), and with too few no loss could pass Holm however large its difference.
+    ``facts`` per metric: ``n``, ``floor`` (value of base), ``chance`` (what guessing gets right; None where there is
+    no such thing), ``seeds``, ``clusters`` where items share sources, ``alpha``, ``tests`` against base and
+    ``pair_tests``. A metric without items is left out.
     """
     if BASE not in results or "suites" in results:
         raise ValueError('results need "base", and no method may be called "suites"')
-    contrasts = [(method, method, BASE) for method in results if method != BASE]
+    families = [[(method, method, BASE) for method in results if method != BASE], []]
     for method, start in pairs:
         if method not in results or start not in results:
             raise ValueError(f"pair ({method!r}, {start!r}): no results for one of them")
-        contrasts.append((f"{method}_vs_{start}", method, start))
-    if len({key for key, _, _ in contrasts}) < len(contrasts):
-        raise ValueError(f"two comparisons have the same name: {[key for key, _, _ in contrasts]}")
+        families[1].append((f"{method}_vs_{start}", method, start))
+    keys = [key for family in families for key, _, _ in family]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"two comparisons have the same name: {keys}")
     _check_metrics(results)
     metrics = _measured(results)
-    tests = len(contrasts) * len(metrics)
-    resamples = max(resamples, math.ceil(20 * tests / alpha))
     table: dict[str, Any] = {}
-    p_values: dict[str, float] = {}
-    for key, method, start in contrasts:
-        table[key] = {}
-        for metric in metrics:
-            before, after, options = _columns(_paired(results, method, start, metric), metric)
-            if metric == "eval_loss" or len(after) > 1 or options["clusters"]:
-                found = statistics.over_seeds_and_items(
-                    after - before, **options, seed=seed, resamples=resamples, alpha=alpha
-                )
-            else:
-                found = statistics.paired_proportions(before[0], after[0], alpha)
-                found["p"] = statistics.mcnemar_exact(before[0], after[0])
-            table[key][metric] = {
-                "reference": start,
-                "base": float(np.average(before.mean(axis=0), weights=options["weights"])),
-                "value": float(np.average(after.mean(axis=0), weights=options["weights"])),
-                **found,
-                "n": after.shape[1],
-                **({"clusters": len(set(options["clusters"]))} if options["clusters"] else {}),
-                **({"seeds": len(after)} if len(after) > 1 else {}),
-            }
-            p_values[f"{key}\n{metric}"] = found["p"]
-    adjusted = statistics.holm(p_values)
-    for key, _, _ in contrasts:
-        for metric in metrics:
-            cell = table[key][metric]
-            cell["p_adjusted"] = adjusted[f"{key}\n{metric}"]
-            cell["verdict"] = _verdict(metric, cell["difference"], cell["p_adjusted"], alpha)
-    table["suites"] = {metric: _facts(results, metric, tests, resamples, alpha) for metric in metrics}
+    for family in families:
+        tests = len(family) * len(metrics)
+        options = {"seed": seed, "resamples": resamples, "alpha": alpha, "tests": tests}
+        for key, method, start in family:
+            table[key] = {metric: _cell(results, method, start, metric, options) for metric in metrics}
+        cells = {f"{key}\n{metric}": table[key][metric] for key, _, _ in family for metric in metrics}
+        adjusted = statistics.holm({name: cell["p"] for name, cell in cells.items()})
+        for name, cell in cells.items():
+            cell["p_adjusted"] = adjusted[name]
+            cell["verdict"] = _verdict(name.split("\n")[1], cell["difference"], cell["p_adjusted"], alpha)
+    tests = {"tests": len(families[0]) * len(metrics), "pair_tests": len(families[1]) * len(metrics)}
+    table["suites"] = {metric: _facts(results, metric) | {"alpha": alpha, **tests} for metric in metrics}
     return table
+
+
+def _cell(results: Mapping[str, dict], method: str, start: str, metric: str, options: dict) -> dict[str, Any]:
+    """One comparison of one metric, see ``compare``, without ``p_adjusted`` and ``verdict``."""
+    before, after, drawn = _columns(_paired(results, method, start, metric), metric)
+    alpha, tests = options["alpha"], options["tests"]
+    by_draw = metric == "eval_loss" or len(after) > 1 or drawn["clusters"]
+    if by_draw:
+        found = statistics.over_seeds_and_items(after - before, **drawn, **options)
+    else:
+        found = statistics.paired_proportions(before[0], after[0], alpha)
+        found["p"] = statistics.mcnemar_exact(before[0], after[0])
+    for name, level in (("detectable", alpha), ("detectable_adjusted", alpha / tests)):
+        if by_draw:
+            effect = statistics.minimum_detectable_mean(after - before, **drawn, alpha=level)
+        else:
+            effect = statistics.minimum_detectable_effect(after.shape[1], float(np.mean(before != after)), level)
+        found[name] = None if effect >= (math.inf if metric == "eval_loss" else 1.0) else effect
+    return {
+        "reference": start,
+        "base": float(np.average(before.mean(axis=0), weights=drawn["weights"])),
+        "value": float(np.average(after.mean(axis=0), weights=drawn["weights"])),
+        **found,
+        "n": after.shape[1],
+        **({"clusters": len(set(drawn["clusters"]))} if drawn["clusters"] else {}),
+        **({"seeds": len(after)} if len(after) > 1 else {}),
+    }
 
 
 def _verdict(metric: str, difference: float, p_adjusted: float, alpha: float) -> str:
@@ -215,42 +224,43 @@ def _verdict(metric: str, difference: float, p_adjusted: float, alpha: float) ->
     return "better" if (difference < 0) == (metric == "eval_loss") else "worse"
 
 
-def _facts(results: Mapping[str, dict], metric: str, tests: int, resamples: int, alpha: float) -> dict[str, Any]:
-    """What these items can show at all, see ``compare``."""
+def _facts(results: Mapping[str, dict], metric: str) -> dict[str, Any]:
+    """What the items of a metric are, see ``compare``."""
     base = _items(results, BASE, metric)
-    columns = [_columns(_paired(results, method, BASE, metric), metric) for method in results if method != BASE]
-    facts: dict[str, Any] = {"n": len(next(iter(base.values()))), "floor": _value(_rows(base), metric)}
-    facts |= {"discordance": None, "seeds": max((len(b) for _, b, _ in columns), default=1)}
-    levels = {"minimum_detectable_effect": alpha, "minimum_detectable_effect_adjusted": alpha / max(tests, 1)}
-    clusters = next((options["clusters"] for _, _, options in columns), None)
-    facts |= {"clusters": len(set(clusters))} if clusters else {}
-    if metric != "eval_loss" and columns:
-        facts["discordance"] = float(np.mean([np.mean(a != b) for a, b, _ in columns]))
-    for name, level in levels.items():
-        if not columns:
-            facts[name] = None
-        elif metric == "eval_loss" or clusters or facts["seeds"] > 1:
-            found = [statistics.minimum_detectable_mean(b - a, **options, alpha=level) for a, b, options in columns]
-            facts[name] = float(np.mean(found))
-        else:
-            facts[name] = statistics.minimum_detectable_effect(facts["n"], facts["discordance"], level)
-    if metric == "eval_loss" and columns:
-        facts["resamples"] = resamples
-    return facts | {"tests": tests, "alpha": alpha}
+    rows = _rows(base)
+    choices = [len(row["choices"]) for row in rows if "choices" in row]
+    sources = {row.get("source", row["id"]) for row in rows}
+    n = len(next(iter(base.values())))
+    return {
+        "n": n,
+        "floor": _value(rows, metric),
+        "chance": sum(1 / count for count in choices) / len(choices) if choices else None,
+        "seeds": max(len(_items(results, method, metric)) for method in results),
+        **({"clusters": len(sources)} if len(sources) < n else {}),
+    }
 
 
 def contrasts(comparison: Mapping[str, Any]) -> list[str]:
-    """Keys of the comparisons, those with base first, those between methods (``pairs``) after them."""
-    keys = [key for key in comparison if key != "suites"]
-    return sorted(keys, key=lambda key: any(cell["reference"] != BASE for cell in comparison[key].values()))
+    """Keys of the comparisons with base."""
+    return [key for key in comparison if key != "suites" and _reference(comparison, key) == BASE]
+
+
+def paired_contrasts(comparison: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(key, method, start) of each comparison of two methods."""
+    starts = {key: _reference(comparison, key) for key in comparison if key != "suites"}
+    return [(key, key.removesuffix(f"_vs_{start}"), start) for key, start in starts.items() if start != BASE]
+
+
+def _reference(comparison: Mapping[str, Any], key: str) -> str:
+    return next(iter(comparison[key].values()))["reference"]
 
 
 def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per method with the same columns in each; blank ("") where a method has no such value.
 
     Accuracies are fractions with Wilson intervals ``_low`` and ``_high`` (also of each agent axis),
-    ``<metric>_verdict`` is against base, and ``start`` and ``<metric>_verdict_vs_start`` hold the comparison
-    of ``pairs`` if there is one. Parameters are counts; the rest is in the unit that the column names.
+    ``<metric>_verdict`` is against base, and ``<agent or axis>_valid_format`` the share of replies in the form that
+    was asked for. Parameters are counts; the rest is in the unit that the column names.
     """
     alpha = next((facts["alpha"] for facts in comparison["suites"].values()), 0.05)
     metrics = [*METRICS, *(metric for metric in compared(comparison) if metric not in METRICS)]
@@ -270,20 +280,11 @@ def summary_rows(results: Mapping[str, dict], comparison: Mapping[str, Any]) -> 
                 f"{name}_low": low if rows else "",
                 f"{name}_high": high if rows else "",
             }
+            if name.startswith("agent"):
+                row[f"{name}_valid_format"] = sum(one["valid_format"] for one in rows) / len(rows) if rows else ""
         row |= {name: result.get("metrics", {}).get(name, "") for name in RUN_COLUMNS}
-        pair = next(
-            (
-                key
-                for key in contrasts(comparison)
-                for cell in comparison[key].values()
-                if key == f"{method}_vs_{cell['reference']}"
-            ),
-            None,
-        )
-        cells, starts = comparison.get(method, {}), comparison.get(pair, {})
+        cells = comparison.get(method, {})
         row |= {f"{metric}_verdict": cells.get(metric, {}).get("verdict", "") for metric in metrics}
-        row["start"] = next((cell["reference"] for cell in starts.values()), "")
-        row |= {f"{metric}_verdict_vs_start": starts.get(metric, {}).get("verdict", "") for metric in metrics}
         table.append(row)
     return table
 
@@ -310,87 +311,9 @@ def amount(metric: str, value: float, *, signed: bool = False) -> str:
     return (MINUS if value < 0 else "+" if signed else "") + text
 
 
-def _change(metric: str, cell: Mapping[str, Any]) -> str:
-    unit = "" if metric == "eval_loss" else " points"
-    low, high = (amount(metric, cell[end], signed=True) for end in ("low", "high"))
-    verdict = cell["verdict"] if cell["verdict"] == "no evidence" else f"**{cell['verdict']}**"
-    return f"{amount(metric, cell['difference'], signed=True)}{unit} [{low}, {high}], {verdict}"
-
-
 def pareto(points: Sequence[tuple[float, float]]) -> list[bool]:
     """Which (cost, quality) points no other beats: none is as cheap and as good and better in one of them."""
     return [
         not any(other[0] <= cost and other[1] >= quality and other != (cost, quality) for other in points)
         for cost, quality in points
-    ]
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def markdown_table(metrics: Mapping[str, Mapping[str, float]], comparison: Mapping[str, Any]) -> str:
-    """Results table for the README: ``metrics`` of each method (flat dicts) and what ``compare`` returned.
-
-    Under each value stands its difference to base with the interval and the verdict; rows of ``pairs`` hold
-    only the difference to their start. Two sentences below the table say how to read it.
-    """
-    shown = compared(comparison)
-    percent = {metric: "" if metric == "eval_loss" else " %" for metric in shown}
-    arrow = {metric: "lower" if metric == "eval_loss" else "higher" for metric in shown}
-    head = [
-        "method",
-        *(f"{title(metric)} ({arrow[metric]} is better)" for metric in shown),
-        "trainable parameters",
-        "training time",
-    ]
-    lines = ["| " + " | ".join(head) + " |", "|:--" + "|--:" * (len(head) - 1) + "|"]
-    for method in sorted(metrics, key=lambda name: name != BASE):
-        cells = [method]
-        for metric in shown:
-            cell = comparison.get(method, {}).get(metric)
-            value = comparison["suites"][metric]["floor"] if cell is None else cell["value"]
-            if cell is None and method != BASE:
-                raise ValueError(f"method {method!r} has metrics but no comparison of {metric}")
-            cells.append(
-                amount(metric, value) + percent[metric] + ("" if cell is None else f"<br>{_change(metric, cell)}")
-            )
-        trained = float(metrics[method].get("trainable_parameters") or 0)
-        cells += (
-            [f"{trained:,.0f}", _duration(float(metrics[method].get("train_seconds") or 0))]
-            if trained
-            else ["none", "none"]
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    for key in contrasts(comparison):
-        if key in metrics:
-            continue
-        start = next(iter(comparison[key].values()))["reference"]
-        name = f"{key.removesuffix(f'_vs_{start}')} against {start}"
-        cells = [name, *(_change(metric, comparison[key][metric]) for metric in shown), "", ""]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *_reading(comparison, shown)]) + "\n"
-
-
-def _count(facts: Mapping[str, Any]) -> str:
-    """The number of items, with that of the texts they were made from where it is smaller."""
-    return f"{facts['n']}" + (f" from {facts['clusters']} sources" if "clusters" in facts else "")
-
-
-def _reading(comparison: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
-    facts = comparison["suites"]
-    if not shown or not facts[shown[0]]["tests"]:
-        return []
-    alpha, tests = facts[shown[0]]["alpha"], facts[shown[0]]["tests"]
-    smallest = "; ".join(
-        f"{title(metric)} {amount(metric, facts[metric]['minimum_detectable_effect'])}"
-        f"{'' if metric == 'eval_loss' else ' points'} (n = {_count(facts[metric])})"
-        for metric in shown
-    )
-    return [
-        f"In brackets: {100 * (1 - alpha):g} % interval of the difference, on the same items. Verdicts "
-        f"use p-values adjusted for all {tests} tests (Holm, {alpha:g}), so an interval can exclude 0 "
-        'where the verdict is "no evidence".',
-        "",
-        f"Smallest true difference that one such test finds in 4 of 5 runs: {smallest}.",
     ]

@@ -6,6 +6,7 @@ As in figures.py: values and a path in, one PNG of 900 pixels' width out, the sa
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,15 @@ def filtering(counts: Mapping[str, int], path: str | Path) -> None:
         if key.startswith("dropped_")
     }
     bars = {"in": int(counts["in"]), "kept": int(counts["kept"]), "dropped, all": int(counts["dropped"])}
-    bars |= {f"dropped: {name}": value for name, value in sorted(reasons.items(), key=lambda it: -it[1])}
+    bars |= {f"dropped: {name}": value for name, value in sorted(reasons.items(), key=lambda it: -it[1]) if value}
     colours = [GREY, KNOWN["lora"], KNOWN["full"], *["#EBB28A"] * len(reasons)]
+    idle = ", ".join(name for name, value in reasons.items() if not value)
     once = sum(reasons.values()) == bars["dropped, all"]
     note = "Each dropped sample counts under one reason." if once else "Samples may have several reasons."
-    with canvas(path, 1.3 + 0.34 * len(bars), "Samples kept and dropped by the filters", note) as figure:
+    note += " All samples are counted, so there is no interval."
+    note += "".join(f"\n{line}" for line in textwrap.wrap(f"Dropped nothing: {idle}.", 120)) if idle else ""
+    height = 1.3 + 0.34 * len(bars) + 0.18 * note.count("\n")
+    with canvas(path, height, "Samples kept and dropped by the filters", note) as figure:
         axes = figure.subplots()
         heights = rows_axis(axes, list(bars))
         axes.barh(heights, list(bars.values()), height=0.72, color=colours)
@@ -101,6 +106,7 @@ def cells(path: str | Path, by_cell: Mapping[str, Mapping[str, Any]]) -> None:
     groups = {}
     for name in drawn:
         groups.setdefault(name.partition(" ")[0], []).append(name)
+    one_rest = len({name.partition(" ")[2] for name in drawn}) == 1  # then the heat alone tells cells apart
     with canvas(path, 5.2 + 0.18 * note.count("\n"), "Yield and diversity of each decoding cell", note) as figure:
         axes = figure.subplots()
         points, strokes, labels = [], [], []
@@ -125,7 +131,7 @@ def cells(path: str | Path, by_cell: Mapping[str, Mapping[str, Any]]) -> None:
                 )
                 points.append((x, y))
                 strokes += [(low, y, high, y), (x, bottom, x, top)]
-                labels.append(name.partition(" ")[2] if len(groups) > 1 else name)
+                labels.append(heat if one_rest else name.partition(" ")[2] if len(groups) > 1 else name)
         axes.set_xlabel("distance to the nearest kept instruction")
         axes.set_ylabel("percent of rows kept")
         axes.grid(color=LIGHT, linewidth=0.6)

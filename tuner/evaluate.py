@@ -104,9 +104,10 @@ def _preference(tokenizer, pair_rows, scored) -> list[dict]:
 
 
 def knowledge_rows(tokenizer, items, scored) -> list[dict]:
-    """Score each choice by its log-likelihood a character after the bare question (lm-evaluation-harness's acc_norm).
+    """Score each choice by its log-likelihood after the bare question.
 
-    A character, not in all: the sum favours short choices.
+    `correct`: the best choice a character (lm-evaluation-harness's acc_norm), since the sum favours short choices.
+    `correct_raw`: the best choice by the sum (its acc).
     """
     pairs = [
         (
@@ -121,7 +122,6 @@ def knowledge_rows(tokenizer, items, scored) -> list[dict]:
     for item in items:
         logps_of_item = [next(found) for _ in item["choices"]]
         per_character = [logp / len(choice) for logp, choice in zip(logps_of_item, item["choices"], strict=True)]
-        best = per_character.index(max(per_character))
         rows.append(
             {
                 "id": item["id"],
@@ -131,10 +131,15 @@ def knowledge_rows(tokenizer, items, scored) -> list[dict]:
                 "choices": item["choices"],
                 "answer": item["answer"],
                 "logps": logps_of_item,
-                "correct": best == item["answer"],
+                "correct": _best(per_character) == item["answer"],
+                "correct_raw": _best(logps_of_item) == item["answer"],
             }
         )
     return rows
+
+
+def _best(scores: list[float]) -> int:
+    return scores.index(max(scores))
 
 
 def written_rows(tokenizer, items, engine, progress) -> list[dict]:
@@ -163,6 +168,7 @@ def written_rows(tokenizer, items, engine, progress) -> list[dict]:
             row["solved_first"] = row["correct"]
             if message := agent.feedback(item, row["reply"]):
                 turns = [{"role": "assistant", "content": row["reply"]}, {"role": "user", "content": message}]
+                row["message"] = message
                 again.append((item | {"messages": item["messages"] + turns}, row))
     for (item, row), (text, _) in zip(again, reply([item for item, _ in again], "second turns"), strict=True):
         row.update(agent.check_turns(item, row["reply"], text), second_reply=text)

@@ -48,7 +48,8 @@ def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
     """Training loss (thin; thick its mean over a tenth of all steps) and validation loss (markers), a panel each.
 
     Nats per token. Rows need ``step`` (or ``tokens`` in all rows of all methods, then that is the axis) and may have
-    ``loss`` and ``eval_loss``. Grey lines repeat the other methods' means, so that panels can be compared.
+    ``loss`` and ``eval_loss``. Grey lines repeat the other methods' means, so that panels can be compared. The frame
+    is that of the means, after a twentieth of the steps, and the validation: what leaves it is cut off.
     """
     colours = method_colours(list(curves))
     rows = [row for method in curves for row in curves[method]]
@@ -60,9 +61,16 @@ def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
         1.1 + 2.5 * deep,
         "Training and validation loss of each method",
         "Thin: training batches. Thick: their mean over a tenth of the steps, grey that of the others. "
-        "Markers: validation set.",
+        "Markers: validation set.\nSingle batches may lie outside of the frame.",
     ) as figure:
         panels = figure.subplots(deep, wide, sharex=True, sharey=True, squeeze=False).ravel()
+        means = [running_mean(series(found, x, "loss")[1]) for found in curves.values()]
+        framed = [values[len(values) // 20 :] for values in means]  # the first batches would set the frame
+        framed += [list(series(found, x, "eval_loss")[1]) for found in curves.values()]
+        inside = [value for values in framed for value in values]
+        if inside and max(inside) > min(inside):
+            margin = 0.08 * (max(inside) - min(inside))
+            panels[0].set_ylim(min(inside) - margin, max(inside) + margin)
         for panel, method in zip(panels, curves, strict=False):
             for other in curves:
                 steps, loss = series(curves[other], x, "loss")
@@ -72,7 +80,7 @@ def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
                 panel.plot(
                     steps,
                     running_mean(loss),
-                    color=colours[method] if mine else LIGHT,
+                    color=colours[method] if mine else "#B8B8B8",
                     zorder=3 if mine else 1,
                     linewidth=2 if mine else 1.2,
                     marker="_" if len(steps) == 1 else "",
@@ -169,11 +177,10 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
 def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: str | Path) -> None:
     """Difference of each method to base with its interval, one panel per metric; filled = evidence.
 
-    ``comparison`` is what ``compare.compare`` returns; its pairs of methods stand below a line.
+    ``comparison`` is what ``compare.compare`` returns, whose pairs of methods are left out.
     ``results_rows`` (``compare.summary_rows``) sets the order of the methods.
     """
     order = [row["method"] for row in results_rows if row["method"] in comparison]
-    others = [key for key in comparison if key not in (*order, "suites")]
     metrics = compared(comparison)
     colours = method_colours([row["method"] for row in results_rows])
     deep = math.ceil(len(metrics) / 2)
@@ -182,18 +189,16 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: st
         f"Bars: {100 * (1 - facts['alpha']):g} % intervals of the difference, on the same items. Filled: "
         f"better or worse after Holm over {facts['tests']} tests.\nOpen: no evidence of a difference."
     )
-    height = 1.2 + deep * (0.9 + 0.3 * len(order + others))
+    height = 1.2 + deep * (0.9 + 0.3 * len(order))
     with canvas(path, height, "Difference to the base model, by method", note) as figure:
         panels = figure.subplots(deep, 2, sharey=True, squeeze=False).ravel()
         for panel in panels[len(metrics) :]:
             panel.set_visible(False)
         for panel, metric in zip(panels, metrics, strict=False):
             scale = 1 if metric == "eval_loss" else 100
-            names = order + [key.replace("_vs_", " vs ") for key in others]
             panel.axvline(0, color=BLACK, linewidth=1)
-            for height, key in zip(rows_axis(panel, names), order + others, strict=True):
-                cell = comparison[key][metric]
-                colour = colours.get(key) or colours.get(key.removesuffix(f"_vs_{cell['reference']}"), GREY)
+            for height, key in zip(rows_axis(panel, order), order, strict=True):
+                cell, colour = comparison[key][metric], colours[key]
                 low, middle, high = (scale * cell[end] for end in ("low", "difference", "high"))
                 filled = cell["verdict"] != "no evidence"
                 panel.plot([low, high], [height, height], color=colour, linewidth=2.4, solid_capstyle="butt")
@@ -219,8 +224,6 @@ def model_comparison(results_rows: Rows, comparison: Mapping[str, Any], path: st
                     fontsize=9.5,
                     fontweight="bold" if filled else "normal",
                 )
-            if others:
-                panel.axhline(len(order) - 0.5, color=GREY, linewidth=0.8)
             floor = comparison["suites"][metric]["floor"]
             panel.set_title(
                 f"{named(metric)} (base {floor:.3f})" if scale == 1 else f"{named(metric)} (base {100 * floor:.0f} %)"
@@ -240,7 +243,10 @@ def efficiency(rows: Rows, path: str | Path) -> None:
         "train_seconds": "training time, seconds",
         "tokens_per_second": "training tokens per second",
     }
-    note = "One training run each, measured once: no interval. The base model is not trained."
+    note = (
+        "Measured once: no interval. The base model is not trained. Time of a method that goes on from another's\n"
+        "adapter: both together; its tokens per second are its own."
+    )
     height = 1.4 + 2 * (0.5 + 0.32 * max(len(rows), 2))
     with canvas(path, height, "Cost of training and keeping each method", note) as figure:
         panels = figure.subplots(2, 2, sharey=True).ravel()
@@ -268,13 +274,12 @@ def efficiency(rows: Rows, path: str | Path) -> None:
             panel.set_title(title)
 
 
-def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None) -> None:
+def axes(rows: Rows, path: str | Path, chance: Mapping[str, float]) -> None:
     """Accuracy with its Wilson interval per suite and per agent axis: one panel each, one bar per method.
 
-    ``chance`` is the accuracy of random guesses where there is such a thing, {"knowledge": 0.25} by default
-    (one answer out of four).
+    ``chance`` is the accuracy of random guesses where there is such a thing. A ring shows the share of the agent's
+    replies that were in the form asked for, right or wrong.
     """
-    chance = {"knowledge": 0.25} if chance is None else chance
     found = dict.fromkeys(key.removesuffix("_low") for row in rows for key in row if key.endswith("_low"))
     names = [
         name
@@ -283,7 +288,10 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
     ]
     colours = method_colours([row["method"] for row in rows])
     deep = math.ceil(len(names) / 4)
-    note = "Bars: share of items answered right. Black: its Wilson interval. Dotted: random guesses."
+    note = (
+        "Bars: share of items answered right. Black: its Wilson interval. Dotted: random guesses.\n"
+        "Ring: share of replies in the form that was asked for, right or wrong."
+    )
     with canvas(path, 1.2 + deep * (0.75 + 0.3 * len(rows)), "Accuracy by suite and by agent axis", note) as figure:
         panels = figure.subplots(deep, 4, sharex=True, sharey=True, squeeze=False).ravel()
         for panel in panels[len(names) :]:
@@ -294,8 +302,10 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
                 panel.barh(height, value, height=0.72, color=colours[row["method"]], alpha=0.75)
                 panel.plot([low, high], [height, height], color=BLACK, linewidth=1.4)
                 panel.plot([low, high], [height, height], "|", color=BLACK, markersize=6)
+                form = 100 * number(row, f"{name}_valid_format")
+                panel.plot(form, height, "o", color=BLACK, markerfacecolor="none", markersize=5, linestyle="none")
                 panel.annotate(
-                    f"{value:.0f}",
+                    f"{value:.1f}",
                     (1, height),
                     xycoords=("axes fraction", "data"),
                     ha="right",
@@ -306,7 +316,7 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float] | None = None
             if name in chance:
                 panel.axvline(100 * chance[name], color=BLACK, linestyle=":", linewidth=1.4)
             panel.set_title(named(name) + (f" (guess {100 * chance[name]:.0f})" if name in chance else ""))
-            panel.set_xlim(0, 118)
+            panel.set_xlim(0, 138)  # room for the numbers
             panel.set_xticks([0, 50, 100])
             panel.tick_params(labelbottom=index + 4 >= len(names))
             if index + 4 >= len(names):
@@ -322,8 +332,8 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
     colours = method_colours([row["method"] for row in rows])
     level = next((100 * number(row, quality) for row in rows if row["method"] == BASE), math.nan)
     note = (
-        "Line and colour: no other method is both cheaper and better, by the values measured. Grey: some "
-        "other is.\nBars: Wilson intervals of the accuracy."
+        "Line and colour: no other method is as cheap or cheaper, and better, by the values measured. Grey: some "
+        "other is.\nBars: Wilson intervals of the accuracy. Points of equal cost stand side by side."
     )
     with canvas(path, 4.6, f"Quality against cost: {named(quality)}", note) as figure:
         panels = figure.subplots(1, 2, sharey=True)
@@ -341,13 +351,14 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
             best = pareto(origin + points)[len(origin) :]
             low, high = (min(x for x, _ in points), max(x for x, _ in points)) if points else (1.0, 10.0)
             margin = max(high / low, 10.0) ** 0.3
+            places = [x * 1.12 ** [other for other, _ in points[:at]].count(x) for at, (x, _) in enumerate(points)]
             log_axis(panel, low / margin, high * margin)
             front = sorted(point for point, keep in zip(points, best, strict=True) if keep)
             corners = [(low / margin, level)] * len(origin) + front
             if corners:
                 corners.append((high * margin, corners[-1][1]))
                 panel.step(*zip(*corners, strict=True), where="post", color=BLACK, linewidth=1, zorder=1)
-            for row, (x, y), bar, keep in zip(shown, points, bars, best, strict=True):
+            for row, x, (_, y), bar, keep in zip(shown, places, points, bars, best, strict=True):
                 colour = colours[row["method"]] if keep else "#A8A8A8"
                 panel.plot([x, x], bar, color=colour, linewidth=2)
                 panel.plot(
@@ -363,9 +374,10 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
                 reference(panel, level, "base")
             panel.set_xlabel(f"{text} (log axis)")
             panel.grid(axis="y", color=LIGHT, linewidth=0.6)
-            strokes = [(x, bottom, x, top) for (x, _), (bottom, top) in zip(points, bars, strict=True)]
+            strokes = [(x, bottom, x, top) for x, (bottom, top) in zip(places, bars, strict=True)]
             strokes += [(a, y, b, y) for (a, y), (b, _) in zip(corners, corners[1:], strict=False)]
-            labels.append((panel, points, [named(row["method"]) for row in shown], strokes))
+            drawn = [(x, y) for x, (_, y) in zip(places, points, strict=True)]
+            labels.append((panel, drawn, [named(row["method"]) for row in shown], strokes))
         panels[0].set_ylabel("percent of items right")
         for one in labels:  # after both panels are complete: they share the vertical axis and the layout
             place_labels(*one)
@@ -393,5 +405,6 @@ def write_all(
     dpo_curves(merged["dpo"], folder / "dpo_curves.png")
     model_comparison(rows, comparison, folder / "model_comparison.png")
     efficiency(rows, folder / "efficiency.png")
-    axes(rows, folder / "axes.png")
+    facts = comparison["suites"]
+    axes(rows, folder / "axes.png", {name: one["chance"] for name, one in facts.items() if one["chance"]})
     tradeoff(rows, folder / "tradeoff.png")

@@ -13,6 +13,7 @@ from tuner.win_rate import length_controlled
 
 # Word bigrams an instruction-following item that distinct_2 is taken over: few, so that short replies have as many.
 BIGRAMS_PER_ITEM = 20
+REPLIED = ("instruction_following", "agent")  # suites whose replies are measured: every evaluation has them
 
 
 def of_rows(rows: list[dict], base: list[dict]) -> dict[str, float | None]:
@@ -24,7 +25,7 @@ def of_rows(rows: list[dict], base: list[dict]) -> dict[str, float | None]:
     `win_rate_length_controlled` the same were replies equally long (`win_rate.length_controlled`), both 0 to 1; None
     where no judge is set.
     """
-    replies = [row for row in rows if "finish" in row]
+    replies = [row for row in rows if row["suite"] in REPLIED]
     asked = [row for row in rows if row["suite"] == "instruction_following"]
     judged = judgements(rows, base)
     return {

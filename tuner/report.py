@@ -4,19 +4,30 @@ Nothing but the arguments gets into the page, so that the same inputs give the s
 phrases of one language as ``words``; names of methods stand in backticks, and losses are in nats per token.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from tuner.compare import BASE, METRICS, MINUS, amount, compared, contrasts
+from tuner.compare import BASE, METRICS, compared, paired_contrasts
 from tuner.params import Compare
+from tuner.report_parts import (
+    Words,
+    against,
+    cells,
+    change,
+    count,
+    findable,
+    judged,
+    measured,
+    percent,
+    table,
+    value,
+)
 from tuner.report_phrases import PHRASES
-from tuner.secondary import FOLLOWED
+from tuner.secondary import WORSE
 
 HOURS_FROM = 7200  # seconds that are shown as hours
 JOULES_PER_WATT_HOUR = 3600
 TRAINED = ("rows", "train_seconds", "trainable_parameters", "total_parameters", "adapter_megabytes")
-
-Words = Mapping[str, str]
 
 
 def page(
@@ -40,25 +51,31 @@ def page(
     where ``price_per_hour`` is above 0. Raises ValueError for a method that one of them lacks, and for a record or
     counts without a number that the page states.
     """
-    words = PHRASES[settings.language]
-    public = [metric for metric in compared(comparison) if metric not in METRICS]
-    words = words | {metric: f"`{metric}`" for metric in public}
-    words |= {f"about_{metric}": words["about_benchmark"] for metric in public}
+    words = in_language(settings, comparison)
     methods = [method for method in metrics if method != BASE]
     _check(methods, comparison, metrics, secondary, records, counts, verified)
     sections = {
         "run": _run(words, generator, student, seed, comparison, records, counts, verified),
-        "results": [_results(words, methods, comparison), _reading(words, comparison)],
+        "results": [_results(words, methods, comparison), _reading(words, comparison), *_between(words, comparison)],
         "got_better": _changed(words, comparison, "better"),
-        "got_worse": _changed(words, comparison, "worse"),
-        "beside": _beside(words, methods, comparison, metrics, secondary),
-        "cannot": _undecided(words, comparison, metrics),
+        "got_worse": [*_changed(words, comparison, "worse"), *_worse_beside(words, methods, secondary)],
+        "cannot": _undecided(words, methods, comparison, metrics, secondary),
         "cost": _cost(words, methods, records, settings.price_per_hour),
     }
-    blocks = [f"# {words['title']}", *_short(words, comparison, records)]
+    blocks = [f"# {words['title']}", _short(words, comparison, secondary)]
     for name, found in sections.items():
         blocks += [f"## {words[name]}", *found]
     return "\n\n".join([*blocks, words["more"]]) + "\n"
+
+
+def in_language(settings: Compare, comparison: Mapping[str, Any]) -> Words:
+    """Return the phrases of the language, with names for the suites and benchmarks that were asked for beside ours."""
+    words = PHRASES[settings.language]
+    others = [metric for metric in compared(comparison) if metric not in METRICS]
+    about = {metric: words.get(f"about_{metric}", words["about_benchmark"]) for metric in others}
+    return (
+        words | {metric: f"`{metric}`" for metric in others} | {f"about_{name}": text for name, text in about.items()}
+    )
 
 
 def _check(methods, comparison, metrics, secondary, records, counts, verified) -> None:
@@ -81,53 +98,39 @@ def _check(methods, comparison, metrics, secondary, records, counts, verified) -
             raise ValueError(f"the {name} have no {missing[0]!r}")
 
 
-def _cells(comparison: Mapping[str, Any]) -> Iterator[tuple[str, str, dict]]:
-    """Yield (comparison, metric, cell), metric by metric."""
-    for metric in comparison["suites"]:
-        for key in contrasts(comparison):
-            yield key, metric, comparison[key][metric]
-
-
-def _names(words: Words, key: str, start: str) -> str:
-    """Return what a comparison is called; one with base has the name of its method."""
-    if start == BASE:
-        return f"`{key}`"
-    return words["against"].format(method=f"`{key.removesuffix(f'_vs_{start}')}`", start=f"`{start}`")
-
-
-def _short(words: Words, comparison: Mapping[str, Any], records: Mapping[str, dict]) -> list[str]:
+def _short(words: Words, comparison: Mapping[str, Any], secondary: Mapping[str, Any]) -> str:
     """What a reader has to know who reads nothing else."""
-    cells = list(_cells(comparison))
-    verdicts = {name: [entry for entry in cells if entry[2]["verdict"] == name] for name in ("better", "worse")}
-    decided = sum(map(len, verdicts.values()))
-    pairs = ", ".join(
-        words["short_pair"].format(method=f"`{method}`", start=f"`{record['run_info']['start']}`")
-        for method, record in records.items()
-        if "start" in record["run_info"]
-    )
-    lines = [
-        words["short"].format(
-            pairs=pairs,
-            tests=len(cells),
-            better=len(verdicts["better"]),
-            worse=len(verdicts["worse"]),
-            none=len(cells) - decided,
-        )
-    ]
+    every = list(cells(comparison))
+    verdicts = {name: [entry for entry in every if entry[2]["verdict"] == name] for name in ("better", "worse")}
+    decided = {name: len(found) for name, found in verdicts.items()}
+    lines = [words["short"].format(tests=len(every), none=len(every) - sum(decided.values()), **decided)]
     for verdict, found in verdicts.items():
         entries = [
             words["short_entry"].format(
-                metric=words[metric],
-                names=", ".join(_names(words, key, cell["reference"]) for key, one, cell in found if one == metric),
+                metric=words[metric], names=", ".join(f"`{key}`" for key, one, _ in found if one == metric)
             )
             for metric in dict.fromkeys(metric for _, metric, _ in found)
         ]
         if entries:
             lines.append(words[f"short_{verdict}"].format(found=", ".join(entries)))
+    followers = [key for key, metric, _ in verdicts["better"] if metric == "instruction_following"]
+    unseen = [secondary[key].get("followed_unseen") for key in followers]
+    if followers and all(cell and cell["low"] <= 0 <= cell["high"] for cell in unseen):
+        lines.append(words["short_families"])
     tasks = [metric for metric in compared(comparison) if metric != "eval_loss"]
-    if not any(m in tasks and c["reference"] == BASE for found in verdicts.values() for _, m, c in found):
+    if not any(metric in tasks for found in verdicts.values() for _, metric, _ in found):
         lines.append(words["short_tasks"].format(metrics=", ".join(words[metric] for metric in tasks)))
-    return [" ".join(lines)]
+    pairs = paired_contrasts(comparison)
+    told = [
+        words[f"between_{cell['verdict']}"].format(method=f"`{method}`", start=f"`{start}`", metric=words[metric])
+        for key, method, start in pairs
+        for metric, cell in comparison[key].items()
+        if cell["verdict"] != "no evidence"
+    ]
+    if pairs:
+        tests = len(pairs) * len(comparison["suites"])
+        lines.append(words["short_between"].format(tests=tests, found=", ".join(told) or words["between_none"]))
+    return " ".join(lines)
 
 
 def _run(words, generator, student, seed, comparison, records, counts, verified) -> list[str]:
@@ -156,17 +159,18 @@ def _run(words, generator, student, seed, comparison, records, counts, verified)
         )
         for record in records.values()
     )
-    about = [
-        "  - " + words[f"about_{metric}"].format(metric=f"**{words[metric]}**", n=f"{facts['n']:,}")
-        for metric, facts in comparison["suites"].items()
-    ]
+    about = []
+    for metric, facts in comparison["suites"].items():
+        text = words[f"about_{metric}"].format(metric=f"**{words[metric]}**", n=f"{facts['n']:,}")
+        guessed = facts["chance"] and words["guessing"].format(chance=percent(words, facts["chance"]))
+        about.append(f"  - {text} {guessed}" if guessed else f"  - {text}")
     lines = [
         f"- {words['model'].format(student=student, parameters=f'{size:,}')} {wrote}",
         "- "
         + words["data"].format(
             **{name: f"{counts[name]:,}" for name in ("kept", "train", "validation")},
             rows=f"{counts['in']:,}",
-            share=_percent(words, counts["kept"] / max(1, counts["in"])),
+            share=percent(words, counts["kept"] / max(1, counts["in"])),
             verified=f"{verified['rows']:,}",
             held_out=f"{max(0, held_out - counts['validation']):,}",
         ),
@@ -182,17 +186,13 @@ def _results(words: Words, methods: list[str], comparison: Mapping[str, Any]) ->
     metrics = list(comparison["suites"])
     directions = [words["lower" if metric == "eval_loss" else "higher"] for metric in metrics]
     titles = [f"{words[metric]}<br>({way})" for metric, way in zip(metrics, directions, strict=True)]
-    rows = [[f"`{BASE}`", *(_value(words, metric, comparison["suites"][metric]["floor"]) for metric in metrics)]]
-    for key in [*methods, *(key for key in contrasts(comparison) if key not in methods)]:
-        cells = comparison[key]
-        row = [_names(words, key, next(iter(cells.values()))["reference"])]
-        for metric in metrics:
-            value = f"{_value(words, metric, cells[metric]['value'])}<br>" if key in methods else ""
-            verdict = words[cells[metric]["verdict"]]
-            strong = verdict if cells[metric]["verdict"] == "no evidence" else f"**{verdict}**"
-            row.append("{}{difference} [{low}, {high}]<br>{}".format(value, strong, **_range(words, metric, cells)))
-        rows.append(row)
-    return _table([words["method"], *titles], rows)
+    rows = [[f"`{BASE}`", *(value(words, metric, comparison["suites"][metric]["floor"]) for metric in metrics)]]
+    for key in methods:
+        of_method = comparison[key]
+        shown = [f"{value(words, name, of_method[name]['value'])}<br>{judged(words, name, of_method[name])}"
+                 for name in metrics]  # fmt: skip
+        rows.append([f"`{key}`", *shown])
+    return table([words["method"], *titles], rows)
 
 
 def _reading(words: Words, comparison: Mapping[str, Any]) -> str:
@@ -201,19 +201,34 @@ def _reading(words: Words, comparison: Mapping[str, Any]) -> str:
     return words["reading"].format(confidence=confidence, tests=facts["tests"], alpha=f"{facts['alpha']:g}")
 
 
+def _between(words: Words, comparison: Mapping[str, Any]) -> list[str]:
+    """The methods against each other: a table, where there are two."""
+    pairs, metrics = paired_contrasts(comparison), list(comparison["suites"])
+    if not pairs:
+        return []
+    rows = [
+        [against(words, method, start), *(judged(words, metric, comparison[key][metric]) for metric in metrics)]
+        for key, method, start in pairs
+    ]
+    return [
+        words["between_label"].format(tests=len(pairs) * len(metrics)),
+        table([words["method"], *(words[metric] for metric in metrics)], rows),
+    ]
+
+
 def _changed(words: Words, comparison: Mapping[str, Any], verdict: str) -> list[str]:
-    """One line for each comparison with a verdict, or that there is none."""
-    found = [(key, metric, cell) for key, metric, cell in _cells(comparison) if cell["verdict"] == verdict]
+    """One line for each comparison with base that has this verdict, or that there is none."""
+    found = [(key, metric, cell) for key, metric, cell in cells(comparison) if cell["verdict"] == verdict]
     if not found:
         return [words[f"nothing_{verdict}"]]
     lines = [
         "- "
         + words["change"].format(
-            name=_names(words, key, cell["reference"]),
+            name=f"`{key}`",
             metric=words[metric],
-            before=_value(words, metric, cell["base"]),
-            after=_value(words, metric, cell["value"]),
-            **_range(words, metric, comparison[key]),
+            before=value(words, metric, cell["base"]),
+            after=value(words, metric, cell["value"]),
+            **change(words, metric, cell),
         )
         for key, metric, cell in found
     ]
@@ -221,111 +236,54 @@ def _changed(words: Words, comparison: Mapping[str, Any], verdict: str) -> list[
     return ["\n".join(lines), *note]
 
 
-def _beside(words, methods, comparison, metrics, secondary) -> list[str]:
-    """The measures that have no verdict: a table, and how to read it."""
-    judged = all(found["win_rate"] is not None for found in metrics.values())
-    names = ["reply_tokens", "never_stops", "distinct_2", "forgetting", "preference_accuracy"]
-    names += ["win_rate_length_controlled"] * judged
-    rows = [[f"`{BASE}`", *(_measure(words, name, metrics[BASE][name]) for name in names)]]
-    for key in [*methods, *(key for key in contrasts(comparison) if key not in methods)]:
-        cells = [_names(words, key, next(iter(secondary[key].values()))["reference"])]
-        for name in names:
-            value = [_measure(words, name, metrics[key][name])] if key in methods else []
-            cell = secondary[key].get(name)
-            if cell and "value" in cell:  # a share of its own, and no difference
-                value = [_measure(words, name, cell["value"])]
-            if cell:
-                ends = [cell[end] for end in ("low", "high")]
-                if "value" in cell:
-                    value.append(f"[{', '.join(amount('agent', end) for end in ends)}]")
-                else:
-                    difference, *shown = (
-                        _measure(words, name, one, signed=True) for one in (cell["difference"], *ends)
-                    )
-                    value.append(f"{difference} [{', '.join(shown)}]")
-            cells.append("<br>".join(value))
-        rows.append(cells)
-    one = next(iter(secondary.values()))
-    counts = {"windows": one["forgetting"]["n"], "pairs": one["preference_accuracy"]["n"]}
-    counts["sources"] = one["preference_accuracy"]["clusters"]
-    reading = [words["beside_reading"].format(**counts), words["judged" if judged else "not_judged"]]
-    table = _table([words["method"], *(words[name] for name in names)], rows)
-    return [words["beside_label"], table, " ".join(reading), *_followed(words, secondary)]
-
-
-def _followed(words: Words, secondary: Mapping[str, Any]) -> list[str]:
-    """Constraints followed, by families that were trained on, by others, and read loosely."""
-    first = next(iter(secondary.values()))
-    names = [name for name in FOLLOWED if name in first]
-
-    def percent(value: float) -> str:
-        return words["percent"].format(value=amount("agent", value))
-
-    rows = [[f"`{BASE}`", *(percent(first[name]["base"]) for name in names)]]
-    for key, cells in secondary.items():
-        row = [_names(words, key, next(iter(cells.values()))["reference"])]
-        for cell in (cells[name] for name in names):
-            ends = [amount("agent", cell[end], signed=True) for end in ("difference", "low", "high")]
-            row.append(f"{percent(cell['value'])}<br>{ends[0]} [{ends[1]}, {ends[2]}]")
-        rows.append(row)
-    heads = [f"{words[name]} (n = {first[name]['n']})" for name in names]
-    return [words["followed_label"], _table([words["method"], *heads], rows)] if names else []
-
-
-def _measure(words: Words, name: str, value: float | None, *, signed: bool = False) -> str:
-    """Return a secondary measure as text: tokens, percent (differences in points), a share or nats; None is a dash."""
-    if value is None:
-        return "\N{EN DASH}"
-    if name in ("never_stops", "preference_accuracy", "win_rate_length_controlled"):
-        shown = amount("agent", value, signed=signed)
-        return shown if signed else words["percent"].format(value=shown)
-    places = {"reply_tokens": 1, "distinct_2": 3, "forgetting": 3}[name]
-    text = f"{abs(value):.{places}f}"
-    if float(text) == 0:
-        return text
-    return (MINUS if value < 0 else "+" if signed else "") + text
-
-
-def _undecided(words: Words, comparison: Mapping[str, Any], metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """What has no verdict, how large a difference would have got one, and what else these numbers leave open."""
-    open_cells = [entry for entry in _cells(comparison) if entry[2]["verdict"] == "no evidence"]
-    rows = []
-    for metric, facts in comparison["suites"].items():
-        names = [_names(words, key, cell["reference"]) for key, one, cell in open_cells if one == metric]
-        if names:
-            rows.append([words[metric], f"{facts['n']:,}", ", ".join(names), _findable(words, metric, facts)])
+def _worse_beside(words: Words, methods: list[str], secondary: Mapping[str, Any]) -> list[str]:
+    """The secondary measures whose interval lies on the worse side of no change."""
     lines = []
-    # Intervals stand each for itself, verdicts for all tests together: some intervals without a verdict exclude 0.
-    leaning = [
-        words["leaning_entry"].format(
-            name=_names(words, key, cell["reference"]), metric=words[metric], **_range(words, metric, comparison[key])
+    for name, way in WORSE.items():
+        found = [
+            f"`{method}` {measured(words, name, cell)}"
+            for method in methods
+            if (cell := secondary[method].get(name)) and min(way * cell["low"], way * cell["high"]) > 0
+        ]
+        if found:
+            lines.append(f"- {words[f'worse_{name}']}: {', '.join(found)}")
+    return [words["worse_beside"], "\n".join(lines)] if lines else []
+
+
+def _undecided(words, methods, comparison, metrics, secondary) -> list[str]:
+    """What has no verdict, how large a difference would have got one, and what else these numbers leave open."""
+    every = list(cells(comparison))
+    facts = next(iter(comparison["suites"].values()))
+    missed = [
+        words["missed_entry"].format(
+            metric=words[metric],
+            found=findable(words, metric, [cell["detectable_adjusted"] for _, one, cell in every if one == metric]),
+            n=count(words, comparison["suites"][metric]),
         )
-        for key, metric, cell in open_cells
-        if cell["low"] > 0 or cell["high"] < 0
+        for metric in comparison["suites"]
+    ]
+    lines = [words["no_evidence_means"], words["missed"].format(found="; ".join(missed))]
+    # Intervals stand each for itself, verdicts for all tests together: some intervals without a verdict exclude 0.
+    clear = [entry for entry in every if entry[2]["low"] > 0 or entry[2]["high"] < 0]
+    leaning = [
+        words["leaning_entry"].format(name=f"`{key}`", metric=words[metric], **change(words, metric, cell))
+        for key, metric, cell in clear
+        if cell["verdict"] == "no evidence"
     ]
     if leaning:
-        facts = next(iter(comparison["suites"].values()))
         expected = f"{facts['tests'] * facts['alpha']:.1f}"
-        lines.append(f"- {words['leaning'].format(found=', '.join(leaning), tests=facts['tests'], expected=expected)}")
+        numbers = {"tests": facts["tests"], "expected": expected, "seen": len(clear)}
+        lines.append(words["leaning"].format(found=", ".join(leaning), **numbers))
+    families = {method: cell for method in methods if (cell := secondary[method].get("followed_by_family"))}
+    if families:
+        found = [f"`{method}` {measured(words, 'followed_by_family', cell)}" for method, cell in families.items()]
+        lines.append(words["kinds"].format(kinds=next(iter(families.values()))["clusters"], found=", ".join(found)))
     axes = [name for name in metrics[BASE] if name.startswith("agent_")]
-    none_right = [words[name] for name in axes if all(found[name] == 0 for found in metrics.values())]
-    if none_right:
-        lines.append(f"- {words['all_wrong'].format(axes=', '.join(none_right))}")
-    seeds = max(facts["seeds"] for facts in comparison["suites"].values())
-    lines.append(f"- {words['seed_note' if seeds == 1 else 'seeds_note']}")
-    if not open_cells:
-        return [words["all_told"], "\n".join(lines)]
-    table = _table([words[name] for name in ("measure", "items", "without", "findable")], rows)
-    return [words["no_evidence_means"], words["undecided"], table, "\n".join(lines)]
-
-
-def _findable(words: Words, metric: str, facts: Mapping[str, Any]) -> str:
-    """Return the difference that passes the strictest step of Holm, and in parentheses that of one test alone."""
-    names = ("minimum_detectable_effect_adjusted", "minimum_detectable_effect")
-    if metric != "eval_loss" and facts[names[0]] >= 1:  # 1.0 says that no difference can be found
-        return words["undetectable"]
-    strict, single = (amount(metric, facts[name]) for name in names)
-    return f"{words['nats' if metric == 'eval_loss' else 'points'].format(value=strict)} ({single})"
+    if none_right := [words[name] for name in axes if all(found[name] == 0 for found in metrics.values())]:
+        lines.append(words["all_wrong"].format(axes=", ".join(none_right)))
+    seeds = max(found["seeds"] for found in comparison["suites"].values())
+    lines.append(words["seed_note" if seeds == 1 else "seeds_note"])
+    return ["\n".join(f"- {line}" for line in lines)]
 
 
 def _cost(words: Words, methods: list[str], records: Mapping[str, dict], price_per_hour: float) -> list[str]:
@@ -362,7 +320,7 @@ def _cost(words: Words, methods: list[str], records: Mapping[str, dict], price_p
     notes.append(words["together"].format(found=", ".join(together)))
     notes += [words["price_note"].format(price=f"{price_per_hour:g}")] * (price_per_hour > 0)
     notes += [words["energy_note"]] * measured
-    return [_table(head, rows), " ".join([*notes, words["not_counted"]])]
+    return [table(head, rows), " ".join([*notes, words["not_counted"]])]
 
 
 def _with_start(records: Mapping[str, dict], method: str, name: str) -> float | None:
@@ -373,28 +331,6 @@ def _with_start(records: Mapping[str, dict], method: str, name: str) -> float | 
         return value
     before = _with_start(records, start, name)
     return None if before is None else value + before
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(cells) + " |" for cells in (head, *rows)]
-    return "\n".join([lines[0], "|:--" + "|--:" * (len(head) - 1) + "|", *lines[1:]])
-
-
-def _range(words: Words, metric: str, cells: Mapping[str, dict]) -> dict[str, str]:
-    """Return a difference with its unit, and the ends of its interval without."""
-    low, high = (amount(metric, cells[metric][end], signed=True) for end in ("low", "high"))
-    difference = amount(metric, cells[metric]["difference"], signed=True)
-    unit = difference if metric == "eval_loss" else words["points"].format(value=difference)
-    return {"difference": unit, "low": low, "high": high}
-
-
-def _value(words: Words, metric: str, value: float) -> str:
-    shown = amount(metric, value)
-    return shown if metric == "eval_loss" else words["percent"].format(value=shown)
-
-
-def _percent(words: Words, share: float) -> str:
-    return words["percent"].format(value=f"{100 * share:.1f}")
 
 
 def _duration(words: Words, seconds: float) -> str:

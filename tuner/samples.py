@@ -116,7 +116,8 @@ def _answered(words: Mapping[str, str], method: str, row: dict) -> list[str]:
     heading = words["answer"].format(method=f"`{method}`", verdict=words[verdict])
     parts = [f"### {heading}", *_reply(words, row["reply"])]
     if "second_reply" in row:
-        parts += [words["second"], *_reply(words, row["second_reply"])]
+        told = [words["told"], fenced(clean(row["message"]))] if "message" in row else []
+        parts += [*told, words["second"], *_reply(words, row["second_reply"])]
     return parts
 
 
