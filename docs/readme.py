@@ -89,14 +89,12 @@ PEERS = {
     "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, 8-bit weights"),
     "generation_against_vllm": ("Magpie rows", "vLLM on the CPU, bfloat16"),
     "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU, bfloat16"),
-    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with TransformersLLM"),
     "adapter_sampling_lora_greedy": ("replies with LoRA on", "`generate` with PEFT"),
     "adapter_sampling_ia3_greedy": ("replies with IA3 on", "`generate` with PEFT"),
     "adapter_sampling_prompt_tuning_greedy": ("replies with prompt tuning on", "`generate` with PEFT"),
     "train_lora_speed_against_trl": ("training LoRA", "TRL's SFTTrainer"),
     "train_dpo_speed_against_trl": ("training DPO", "TRL's DPOTrainer"),
     "lm_eval_speed_knowledge": ("scoring choices", "lm-evaluation-harness"),
-    "lm_eval_speed_instruction_following": ("replies to items", "lm-evaluation-harness"),
 }
 
 
@@ -116,18 +114,6 @@ def peers(root: Path) -> str:
         "run of a script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
         + "\n".join(lines)
         + "\n"
-        + _merged(claims)
-    )
-
-
-def _merged(claims: dict) -> str:
-    told = [
-        f"{claims[name]['peer_merged']:.3g} with {label}, which is {claims[name]['ratio_merged']:.1f} times slower"
-        for name, label in (("adapter_sampling_lora_greedy", "LoRA"), ("adapter_sampling_ia3_greedy", "IA3"))
-    ]
-    return (
-        "\nHere LoRA and IA3 are worked into the weights before the replies are written. After PEFT's own "
-        f"`merge_and_unload`, `generate` writes {', '.join(told)}.\n"
     )
 
 
@@ -153,7 +139,7 @@ def harder(root: Path) -> str:
     return (
         f"Of {base['items']} prompts of IFBench the base follows {percent(base['value'])} % {range_(base)}, {told}; "
         f'"Yes." follows {percent(yes["value"])} %, for the suite does not ask whether a reply answers. '
-        f"`python benchmarks/ifbench.py --methods {' '.join(claims)}` repeats it.\n"
+        f"`{base['command']}` repeats it.\n"
     )
 
 
