@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -239,9 +240,11 @@ def test_one_row_a_method_with_the_same_columns(project):
     assert files["metrics/dpo.json"]["data"]["train_seconds"] > files["metrics/lora.json"]["data"]["train_seconds"] > 0
 
 
-def test_every_method_is_compared_with_the_base_and_dpo_with_its_start(project):
+def test_every_method_is_compared_with_the_base_and_with_every_other(project):
     comparison = json.loads((project / "metrics/comparison.json").read_text())
-    assert set(comparison) == {"lora", "ia3", "prompt_tuning", "dpo", "dpo_vs_lora", "suites"}
+    methods = ["lora", "ia3", "prompt_tuning", "dpo"]
+    pairs = {f"{later}_vs_{earlier}" for earlier, later in combinations(methods, 2)}
+    assert set(comparison) == {*methods, *pairs, "suites"}
     for cell in comparison["dpo"].values():
         assert {"difference", "low", "high", "p_adjusted", "verdict"} <= set(cell)
     names = {file.name for file in (project / "plots/figures").iterdir()}
