@@ -3,12 +3,13 @@
 python benchmarks/adapter_sampling.py [--adapter models/lora] [--temperature 0 0.7]
 
 Both write replies to the evaluation's items of following instructions, in float32, from the same adapter, with each
-item's own limit of tokens. Ours is what the evaluation does: LoRA and IA3 are worked into the weights, and in
-TransformersEngine rows enter as others finish. The peer is `generate` of the PEFT model in batches, the best of the
-sizes given. It has one limit a batch, and a batch runs until its last row is done: the rows are sorted by limit and by
-length of prompt, so that a batch has one limit but where two limits meet, hardly any padding, and no token counts
-beyond a row's own end or limit. Ours is timed before and after the peer, and the mean counts. Where the adapter can be
-worked into the weights, `generate` of that model is timed as well, at the same batch size.
+item's own limit of tokens. Ours is what the evaluation does: LoRA and IA3 are worked into the weights, openvino writes
+where it can (`--engine transformers`: TransformersEngine), and rows enter as others finish. The peer is `generate` of
+the PEFT model in batches, the best of the sizes given. It has one limit a batch, and a batch runs until its last row is
+done: the rows are sorted by limit and by length of prompt, so that a batch has one limit but where two limits meet,
+hardly any padding, and no token counts beyond a row's own end or limit. Ours is timed before and after the peer, and
+the mean counts. Where the adapter can be worked into the weights, `generate` of that model is timed as well, at the
+same batch size.
 
 Greedy texts are compared. Where two differ, the model reads what they have in common, by itself, and tells how far
 apart the two next tokens are: a near tie, which rounding decides, or a real difference. PEFT's `generate` puts virtual
@@ -101,6 +102,7 @@ if __name__ == "__main__":
     parser.add_argument("--adapter", type=Path, default=Path("models/lora"))
     parser.add_argument("--items", type=Path, default=Path("data/tasks"), help="folder of the items' files")
     parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--engine", choices=["auto", "transformers"], default="auto", help="evaluate.engine")
     parser.add_argument("--batch", type=int, nargs="+", default=[8, 16, 32], help="batch sizes of the peer")
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.7])
     parser.add_argument("--alone", type=int, default=0, help="items whose greedy texts are compared at batch 1 instead")
@@ -111,7 +113,11 @@ if __name__ == "__main__":
     runtime = params.load(ROOT / "params.yaml").runtime
     engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
     another = model.load(arguments.model, device="cpu", dtype="float32", adapter=arguments.adapter)
-    fast = TransformersEngine(evaluate.merged(another), tokenizer, runtime.sample_rows, runtime.forward_tokens)
+    merged = evaluate.merged(another)
+    started = time.perf_counter()
+    fast = evaluate.writer(merged, arguments.model, arguments.engine, runtime, ROOT / ".work")
+    print(f"{fast.name}, made in {time.perf_counter() - started:.1f} s")
+    in_weights = TransformersEngine(merged, tokenizer, runtime.sample_rows, runtime.forward_tokens)
     asked = items.read(arguments.items)["instruction_following"][: arguments.rows]
     prompts = [template.prompt_ids(tokenizer, item["messages"]) for item in asked]
     limits = [item["max_tokens"] for item in asked]
@@ -130,11 +136,11 @@ if __name__ == "__main__":
         print(f"tokens/s: ours {rate:.0f} ({seconds:.1f} and {again:.1f} s), generate {shown}")
         print(f"ratio {rate / rates[best]:.2f}")
         more = {}
-        if not isinstance(fast.model, PeftModel):
-            took, texts = plain(fast, prompts, limits, temperature, best)
-            merged = sum(map(len, texts)) / took
-            print(f"generate with the adapter worked into the weights {merged:.0f}, ratio {rate / merged:.2f}")
-            more = {"peer_merged": round(merged, 1), "ratio_merged": round(rate / merged, 3)}
+        if not isinstance(merged, PeftModel):
+            took, texts = plain(in_weights, prompts, limits, temperature, best)
+            speed = sum(map(len, texts)) / took
+            print(f"generate with the adapter worked into the weights {speed:.0f}, ratio {rate / speed:.2f}")
+            more = {"peer_merged": round(speed, 1), "ratio_merged": round(rate / speed, 3)}
         if temperature == 0:
             peer, few = peers[best][1], len(prompts)
             if arguments.alone:
@@ -158,5 +164,6 @@ if __name__ == "__main__":
                 peer=round(rates[best], 1),
                 peer_version=f"transformers {version('transformers')}, peft {version('peft')}, generate, batch {best}",
                 items=len(prompts),
+                engine=fast.name,
                 **more,
             )

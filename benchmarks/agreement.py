@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tuner import agreement, base, model, template
+from tuner import agreement, model
 from tuner.server import ServerEngine
 
 if __name__ == "__main__":
@@ -23,12 +23,10 @@ if __name__ == "__main__":
     parser.add_argument("--tokens", type=int, default=48)
     arguments = parser.parse_args()
     tokenizer = model.load_tokenizer(arguments.model)
-    asked = [[{"role": "user", "content": text}] for text in base.PROBES]
-    prompts = [template.pre_query_ids(tokenizer), *(template.prompt_ids(tokenizer, one) for one in asked)]
     found = agreement.measure(
         ServerEngine(arguments.url, tokenizer, rows=16),
         model.load(arguments.model, device="cpu", dtype="float32"),
-        [prompts[number % len(prompts)] for number in range(arguments.rows)],
+        agreement.probes(tokenizer, arguments.rows),
         max_tokens=2048,
         tokens=arguments.tokens,
     )

@@ -162,6 +162,8 @@ def evaluate(job: argparse.Namespace, answer) -> None:
         pair_rows=some(io.read_jsonl(job.data / "preference/validation.jsonl")),
         tasks={suite: some(items) for suite, items in checks.read(job.data / "tasks").items()},
         lm_eval_tasks=[],
+        kind=job.params.evaluate.engine,
+        scratch=ROOT / ".work",
         runtime=job.params.runtime,
         progress=lambda name: iter,
     )

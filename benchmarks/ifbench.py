@@ -17,8 +17,7 @@ sys.path.insert(0, str(ROOT))
 from results import record  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from tuner import checks, evaluate, hardware, ifbench, io, items, model, params, statistics  # noqa: E402
-from tuner.engine import TransformersEngine  # noqa: E402
+from tuner import checks, evaluate, hardware, ifbench, io, items, model, openvino_model, params, statistics  # noqa: E402
 
 WORK = ROOT / ".work/ifbench"
 YES = "Yes."
@@ -44,8 +43,17 @@ def replies(name: str, rows: list[dict], settings: params.Params) -> list[dict]:
     quantize = None if adapter is None else io.read_json(ROOT / f"data/train/{name}.json")["run_info"]["quantize"]
     device, dtype = hardware.choose(settings.runtime.device, settings.runtime.dtype)
     bare = [{key: value for key, value in row.items() if key != "checkers"} for row in rows]
-    versions = [version(package) for package in ("torch", "transformers", "peft")]
-    inputs = [bare, device, dtype, quantize, versions, student / "model.safetensors"]
+    versions = [version(package) for package in ("torch", "transformers", "peft", "openvino", "openvino-genai")]
+    inputs = [
+        bare,
+        settings.evaluate.engine,
+        device,
+        dtype,
+        quantize,
+        versions,
+        student / "model.safetensors",
+        Path(openvino_model.__file__),
+    ]
     inputs += [] if adapter is None else [adapter / "adapter_config.json", adapter / "adapter_model.safetensors"]
     folder = WORK / f"{name}-{io.fingerprint(*inputs)[:16]}"
     sampler, found = None, []
@@ -56,8 +64,7 @@ def replies(name: str, rows: list[dict], settings: params.Params) -> list[dict]:
                 tokenizer = model.load_tokenizer(student)
                 loaded = model.load(student, device=device, dtype=dtype, adapter=adapter, quantize=quantize)
                 loaded = loaded if quantize else evaluate.merged(loaded)
-                options = (settings.runtime.sample_rows, settings.runtime.forward_tokens)
-                sampler = TransformersEngine(loaded, tokenizer, *options)
+                sampler = evaluate.writer(loaded, student, settings.evaluate.engine, settings.runtime, WORK)
             some = rows[start : start + AT_ONCE]
             io.write_jsonl(file, evaluate.written_rows(tokenizer, some, sampler, lambda _: iter))
         found += io.read_jsonl(file)

@@ -2,7 +2,8 @@
 
 Both ask the same model, in float32 on the CPU, the same items of data/tasks: choices of knowledge questions are scored,
 replies to instructions are written. Stock is the `hf` backend with tasks/, at each of the batch sizes given; the best
-counts. What is timed starts with the items and the loaded model and ends with the verdicts. The order of the two
+counts. What is timed starts with the items and the loaded model (and, of ours, openvino's graph; how long that takes is
+recorded beside it) and ends with the verdicts. The order of the two
 alternates from round to round, and verdicts are compared item by item: the same answers, or the ratio means nothing.
 Run on a machine with nothing else to do. Needs requirements-lm-eval.txt.
 """
@@ -24,14 +25,13 @@ from lm_eval.tasks import TaskManager  # noqa: E402
 from results import record  # noqa: E402
 
 from tuner import checks, evaluate, io, items, logps, model, params  # noqa: E402
-from tuner.engine import TransformersEngine  # noqa: E402
 
 SUITES = {"knowledge": "acc_norm", "instruction_following": "correct"}  # and the metric of the verdict
 
 
-def ours(suite: str, rows: list[dict], loaded, tokenizer, runtime: params.Runtime) -> tuple[float, list[bool]]:
+def ours(suite: str, rows: list[dict], loaded, sampler, runtime: params.Runtime) -> tuple[float, list[bool]]:
     """Return (seconds, verdicts)."""
-    started = time.perf_counter()
+    started, tokenizer = time.perf_counter(), sampler.tokenizer
     if suite == "knowledge":
 
         def scored(pairs, _):
@@ -41,8 +41,7 @@ def ours(suite: str, rows: list[dict], loaded, tokenizer, runtime: params.Runtim
 
         found = evaluate.knowledge_rows(tokenizer, rows, scored)
     else:
-        engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows)
-        found = evaluate.written_rows(tokenizer, rows, engine, lambda _: iter)
+        found = evaluate.written_rows(tokenizer, rows, sampler, lambda _: iter)
     return time.perf_counter() - started, [row["correct"] for row in found]
 
 
@@ -73,13 +72,17 @@ if __name__ == "__main__":
     student = arguments.model or ROOT / "models" / found.student
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device="cpu", dtype="float32")
+    kind = found.evaluate.engine if "instruction_following" in arguments.suites else "transformers"
+    started = time.perf_counter()
+    sampler = evaluate.writer(loaded, student, kind, found.runtime, ROOT / ".work")
+    made = time.perf_counter() - started
     every = checks.read(arguments.items)
     asked = {suite: every[suite][: getattr(arguments, suite)] for suite in arguments.suites}
     with tempfile.TemporaryDirectory() as folder:
         for suite, rows in (every | asked).items():
             io.write_jsonl(items.file_of(folder, suite), rows)
         for suite, rows in asked.items():
-            ours(suite, rows[:2], loaded, tokenizer, found.runtime)  # warm up
+            ours(suite, rows[:2], loaded, sampler, found.runtime)  # warm up
             seconds = {"ours": [], **{batch: [] for batch in arguments.batch}}
             apart = 0
             for round_ in range(arguments.rounds):
@@ -87,7 +90,7 @@ if __name__ == "__main__":
                 verdicts = {}
                 for side in order:
                     if side == "ours":
-                        took, verdicts[side] = ours(suite, rows, loaded, tokenizer, found.runtime)
+                        took, verdicts[side] = ours(suite, rows, loaded, sampler, found.runtime)
                     else:
                         took, verdicts[side] = stock(suite, Path(folder), loaded, tokenizer, side)
                     seconds[side].append(took)
@@ -108,4 +111,5 @@ if __name__ == "__main__":
                     peer_version=f"lm_eval {version('lm_eval')}, hf backend, batch {best}",
                     items=len(rows),
                     differing_verdicts=apart,
+                    **({"engine": sampler.name, "seconds_to_make_it": round(made, 1)} if suite != "knowledge" else {}),
                 )

@@ -73,15 +73,15 @@ def followed(settings: params.Params, adapters: dict[str, Path | None]) -> dict[
     from tqdm import tqdm
 
     from tuner import evaluate, hardware, model
-    from tuner.engine import TransformersEngine
 
     student = ROOT / "models" / settings.student
     device, dtype = hardware.choose(settings.runtime.device, settings.runtime.dtype)
     tokenizer, items, shares = model.load_tokenizer(student), validation_items(settings), {}
     for label, adapter in adapters.items():
         loaded = model.load(student, device=device, dtype=dtype, adapter=adapter)
-        engine = TransformersEngine(loaded, tokenizer, settings.runtime.sample_rows)
-        rows = evaluate.written_rows(tokenizer, items, engine, lambda _, label=label: lambda it: tqdm(it, desc=label))
+        loaded = evaluate.merged(loaded)
+        writer = evaluate.writer(loaded, student, settings.evaluate.engine, settings.runtime, ROOT / ".work")
+        rows = evaluate.written_rows(tokenizer, items, writer, lambda _, label=label: lambda it: tqdm(it, desc=label))
         shares[label] = sum(row["correct"] for row in rows) / len(rows)
     return shares
 

@@ -11,8 +11,10 @@ def main(paths, params, scratch):
     methods = ["base", *params.methods, "dpo"]
     items = {method: io.read_jsonl(paths.items / f"{method}.jsonl") for method in methods}
     records = {method: io.read_json(paths.records / f"{method}.json") for method in methods[1:]}
-    for trained in (record["train_info"] for record in records.values()):
-        trained["price"] = round(trained["train_seconds"] / 3600 * params.compare.price_per_hour, 4)
+    for method, record in records.items():
+        hours = record["train_info"]["train_seconds"] / 3600
+        record["train_info"]["price"] = round(hours * params.compare.price_per_hour, 4)
+        record["run_info"]["reply_engine"] = next(row["engine"] for row in items[method] if "engine" in row)
     results = {
         method: {"items": rows, "metrics": metrics.of_method(rows, items["base"], records.get(method))}
         for method, rows in items.items()

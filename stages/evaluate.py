@@ -17,7 +17,9 @@ def main(paths, params, scratch):
         pair_rows=rows.read(paths.pairs, rows.Pair),
         tasks=checks.read(paths.tasks),
         lm_eval_tasks=params.evaluate.lm_eval_tasks,
+        kind=params.evaluate.engine,
         runtime=params.runtime,
+        scratch=scratch,
         progress=progress,
     )
     scored = reply_judge.scored(repeats.rows(answer, paths.adapter), params.judge, params.runtime, progress("judge"))

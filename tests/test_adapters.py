@@ -107,6 +107,8 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tiny, tokenizer,
             pair_rows=[],
             tasks={},
             lm_eval_tasks=[],
+            kind="auto",
+            scratch=tmp_path,
             runtime=runtime,
             progress=None,
         )

@@ -9,10 +9,9 @@ from tuner import decontaminate, request_forms, tasks
 from tuner.decontaminate import Index, overlap
 from tuner.params import Evaluate
 
-SMALL_SETTINGS = Evaluate(instruction_following=32, knowledge=80, agent_per_axis=8, bfcl=0, ifbench=0, lm_eval_tasks=[])
-LARGE_SETTINGS = Evaluate(
-    instruction_following=120, knowledge=300, agent_per_axis=30, bfcl=0, ifbench=0, lm_eval_tasks=[]
-)
+OTHERS = {"bfcl": 0, "ifbench": 0, "lm_eval_tasks": [], "engine": "auto"}
+SMALL_SETTINGS = Evaluate(instruction_following=32, knowledge=80, agent_per_axis=8, **OTHERS)
+LARGE_SETTINGS = Evaluate(instruction_following=120, knowledge=300, agent_per_axis=30, **OTHERS)
 SMALL, LARGE = tasks.made(SMALL_SETTINGS, 0), tasks.made(LARGE_SETTINGS, 0)
 ABC = "a b c d e f g h i j k l m n o p q r s t".split()
 

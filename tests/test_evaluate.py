@@ -21,9 +21,8 @@ PAIRS = [
     for row in ROWS
 ]
 NUMBERS = ("nll", "logps", "logp_chosen", "logp_rejected")
-TASKS = tasks.made(
-    Evaluate(instruction_following=6, knowledge=8, agent_per_axis=2, bfcl=0, ifbench=0, lm_eval_tasks=[]), 0
-)
+COUNTS = {"instruction_following": 6, "knowledge": 8, "agent_per_axis": 2, "bfcl": 0, "ifbench": 0}
+TASKS = tasks.made(Evaluate(**COUNTS, lm_eval_tasks=[], engine="auto"), 0)
 
 
 def evaluated(tiny, runtime, **changes):
@@ -41,6 +40,8 @@ def evaluated(tiny, runtime, **changes):
         pair_rows=PAIRS,
         tasks=TASKS,
         lm_eval_tasks=[],
+        kind="auto",
+        scratch=None,  # only openvino writes there, and this model has no GGUF
         runtime=runtime.model_copy(update=changes),
         progress=progress,
     )

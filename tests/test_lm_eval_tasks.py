@@ -10,7 +10,8 @@ from test_bfcl import files
 from tuner import bfcl, checks, evaluate, ifbench, io, items, model, tasks
 from tuner.params import Evaluate
 
-SETTINGS = Evaluate(instruction_following=10, knowledge=21, agent_per_axis=3, bfcl=0, ifbench=0, lm_eval_tasks=[])
+COUNTS = {"instruction_following": 10, "knowledge": 21, "agent_per_axis": 3, "bfcl": 0, "ifbench": 0}
+SETTINGS = Evaluate(**COUNTS, lm_eval_tasks=[], engine="auto")
 NAMES = {suite: f"tuner_{suite}" for suite in items.SUITES}
 
 
@@ -91,6 +92,8 @@ def ours(student, adapter, folder, runtime):
         pair_rows=[],
         tasks=checks.read(folder),
         lm_eval_tasks=[],
+        kind="auto",
+        scratch=folder,
         runtime=runtime,
         progress=lambda _: iter,
     )

@@ -57,10 +57,11 @@ def test_gradients_are_those_of_the_rows_one_by_one(adapted, pairs):
 
 
 def test_entropies_are_those_of_the_distributions(loaded, pairs):
-    found = logps.completion_logps(loaded, pairs, max_tokens=100, entropy=True)
-    for (row, entropies), (prompt, completion) in zip(found, pairs, strict=True):
+    found = logps.completion_logps(loaded, pairs, max_tokens=100, distribution=True)
+    for (row, entropies, highest), (prompt, completion) in zip(found, pairs, strict=True):
         logits = loaded(torch.tensor([prompt + completion])).logits[0, len(prompt) - 1 : -1]
         assert torch.allclose(entropies, torch.distributions.Categorical(logits=logits).entropy(), atol=1e-4)
+        assert torch.allclose(highest, logits.log_softmax(-1).amax(-1), atol=1e-4)
         assert torch.allclose(row, alone(loaded, prompt, completion), atol=1e-5)
 
 

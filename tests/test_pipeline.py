@@ -247,6 +247,8 @@ def test_every_method_is_compared_with_the_base_and_with_every_other(project):
     assert set(comparison) == {*methods, *pairs, "suites"}
     for cell in comparison["dpo"].values():
         assert {"difference", "low", "high", "p_adjusted", "verdict"} <= set(cell)
+    runs = json.loads((project / "metrics/runs.json").read_text())
+    assert {run["run_info"]["reply_engine"] for run in runs.values()} == {"transformers"}
     names = {file.name for file in (project / "plots/figures").iterdir()}
     assert names == {
         f"{name}.png"

@@ -9,22 +9,12 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tuner import agreement, gguf_file, io, model, template, wheels
+from tuner import agreement, gguf_file, io, model, wheels
 from tuner.engine import AGREEMENT, GGUF, OpenVinoEngine
 from tuner.errors import UserError
 from tuner.params import DirectoryModel, HubModel, PypiModel
 
 CARD = "source.json"
-# What the engines are compared on, beside the bare pre-query prefix; any ordinary requests would do.
-PROBES = (
-    "What is the capital of France?",
-    "Write a haiku about rain.",
-    "List three uses of a brick.",
-    "Explain photosynthesis to a child.",
-    "Give me a recipe for pancakes.",
-    "How do I reverse a list in Python?",
-    "Why is the sky blue?",
-)
 
 
 def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination: Path, work: Path) -> dict:
@@ -66,12 +56,9 @@ def check_openvino(folder: Path, name: str = "openvino") -> dict:
     The reference is torch in float32.
     """
     tokenizer = model.load_tokenizer(folder)
-    prompts = [template.pre_query_ids(tokenizer)]
-    prompts += [template.prompt_ids(tokenizer, [{"role": "user", "content": text}]) for text in PROBES]
     engine = OpenVinoEngine(folder / GGUF, tokenizer, cache_gigabytes=1, name=name)
     reference = model.load(folder, device="cpu", dtype="float32")
-    many = [prompts[number % len(prompts)] for number in range(64)]
-    return agreement.measure(engine, reference, many, max_tokens=2048, tokens=48)
+    return agreement.measure(engine, reference, agreement.probes(tokenizer, 64), max_tokens=2048, tokens=48)
 
 
 def distinct_pad(tokenizer, name: str) -> str:

@@ -1,11 +1,11 @@
 """Sampling engines. Both take prompts as token ids and one seed a row, and return ids and finish reasons.
 
-`OpenVinoEngine` is several times faster on a CPU and needs the GGUF that the base stage writes for models that
-come as GGUF; in bfloat16 it is half as fast again, on CPUs that have it. `TransformersEngine` takes any model, any
-adapter, CPU or GPU; `server.ServerEngine` asks a server.
+`OpenVinoEngine` is several times faster on a CPU and needs the GGUF that the base stage writes for models that come as
+GGUF, or a graph made from it that holds an adapter (`openvino_model.py`); in bfloat16 it is half as fast again, on CPUs
+that have it. `TransformersEngine` takes any model, any adapter, CPU or GPU; `server.ServerEngine` asks a server.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +84,12 @@ def load(name: str, folder: str | Path, runtime: Runtime):
     device, dtype = hardware.choose(runtime.device, runtime.dtype)
     loaded = model.load(folder, device=device, dtype=dtype)
     return TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
+
+
+def agrees(folder: str | Path) -> bool:
+    """Return whether the base stage has found openvino to agree with the checkpoint in `folder`."""
+    file = Path(folder) / AGREEMENT
+    return file.exists() and io.read_json(file)["agrees"]
 
 
 def require_agreement(folder: str | Path) -> None:
@@ -243,8 +249,14 @@ def _nucleus(scores, top_p):
 class OpenVinoEngine:
     """openvino-genai's continuous batching on a CPU: rows enter as others finish, prefixes are shared."""
 
-    def __init__(self, gguf: Path, tokenizer, cache_gigabytes: int, name: str = "openvino"):
-        """Take the GGUF file, and a name of OPENVINO, which says what is computed in."""
+    def __init__(
+        self, source: Path, tokenizer, cache_gigabytes: int, name: str = "openvino", before: Sequence[int] = ()
+    ):
+        """Take a GGUF file or the folder of a graph, and a name of OPENVINO, which says what is computed in.
+
+        `before` are ids that are put before every prompt (`openvino_model.written`). UserError from `sample` where the
+        rows have no room in the cache.
+        """
         scheduler = genai.SchedulerConfig()
         scheduler.max_num_seqs = 64
         scheduler.max_num_batched_tokens = 256
@@ -256,26 +268,43 @@ class OpenVinoEngine:
         require_format(name)
         number = OPENVINO[name]
         exact = {"INFERENCE_PRECISION_HINT": number, "KV_CACHE_PRECISION": number}
-        self.pipeline = genai.ContinuousBatchingPipeline(str(gguf), scheduler, "CPU", exact)
+        self.pipeline = genai.ContinuousBatchingPipeline(str(source), scheduler, "CPU", exact)
         self.name, self.tokenizer, self.stop_ids = name, tokenizer, template.stop_ids(tokenizer)
+        self.before = list(before)
 
     def sample(
         self,
         prompts: list[list[int]],
         seeds: list[int],
         samplings: list[Sampling],
+        progress: Callable[..., Iterable] = iter,
     ) -> list[Sample]:
         """Return one sample a prompt, in the order of the prompts; each row has a seed and a sampling of its own."""
-        configs = [self._config(sampling, seed) for sampling, seed in zip(samplings, seeds, strict=True)]
-        tensors = [openvino.Tensor(np.array([prompt], dtype=np.int64)) for prompt in prompts]
-        samples = []
-        for result in self.pipeline.generate(tensors, configs):
-            ids = list(result.m_generation_ids[0])
-            stopped = result.finish_reasons[0] == genai.GenerationFinishReason.STOP
-            if ids and ids[-1] in self.stop_ids:
-                ids.pop()
-            samples.append(Sample(ids, "stop" if stopped else "length"))
-        return samples
+        finished = iter(progress(range(len(prompts))))
+        waiting, samples = {}, {}
+        # Long answers first: few rows are left when the last of them finish.
+        for row in sorted(range(len(prompts)), key=lambda row: -samplings[row].max_new_tokens):
+            tensor = openvino.Tensor(np.array([self.before + prompts[row]], dtype=np.int64))
+            waiting[row] = self.pipeline.add_request(row, tensor, self._config(samplings[row], seeds[row]))
+        while waiting:
+            self.pipeline.step()
+            done = [row for row, handle in waiting.items() if handle.get_status() != genai.GenerationStatus.RUNNING]
+            for row in done:
+                samples[row] = self._sample(waiting.pop(row))
+                next(finished)
+        next(finished, None)  # lets the bar end
+        return [samples[row] for row in range(len(prompts))]
+
+    def _sample(self, handle) -> Sample:
+        status = handle.get_status()
+        if status != genai.GenerationStatus.FINISHED:
+            raise UserError(f"openvino gave a row up ({status.name}): raise runtime.openvino_cache_gigabytes")
+        (result,) = handle.read_all()
+        ids = list(result.generated_ids)
+        if ids and ids[-1] in self.stop_ids:
+            ids.pop()
+        stopped = result.finish_reason == genai.GenerationFinishReason.STOP
+        return Sample(ids, "stop" if stopped else "length")
 
     def _config(self, sampling: Sampling, seed: int):
         config = genai.GenerationConfig()

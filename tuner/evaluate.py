@@ -1,13 +1,26 @@
 """Evaluate one model, with or without an adapter: the same items for all, every one scored by code."""
 
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
 
-from tuner import agent, data, general_text, hardware, harness, logps, metrics, model, template
+from tuner import (
+    agent,
+    agreement,
+    data,
+    engine,
+    general_text,
+    hardware,
+    harness,
+    logps,
+    metrics,
+    model,
+    openvino_model,
+    template,
+)
 from tuner.checks import CHECKS
-from tuner.engine import TransformersEngine
 from tuner.params import Runtime, Sampling
 
 MERGED = ("LORA", "IA3")  # PEFT's types that `merged` takes: the arithmetic is the same in another order
@@ -22,13 +35,16 @@ def rows(
     pair_rows: list[dict],
     tasks: Mapping[str, list[dict]],
     lm_eval_tasks: list[str],
+    kind: str,
     runtime: Runtime,
+    scratch: Path,
     progress: Callable[[str], Callable[[Iterable], Iterable]],
 ) -> list[dict]:
     """Return one row an item for the model in `student`, with `adapter` on when one is given.
 
     `quantize` is what the adapter was trained on (see model.load), `tasks` the items by suite (`checks.read`), and
-    `lm_eval_tasks` the public benchmarks to run beside them (`harness.load`).
+    `lm_eval_tasks` the public benchmarks to run beside them (`harness.load`). `kind` is the engine that writes replies,
+    "auto" or "transformers" (`writer`), and `scratch` a folder for files of the moment.
 
     Suites: "loss" (nll in nats and tokens of each validation completion), "general_text" (the same of each window of
     a text that has nothing to do with the data), "preference" (log-probability of chosen
@@ -43,7 +59,8 @@ def rows(
     loaded = model.load(student, device=device, dtype=dtype, adapter=adapter, quantize=quantize)
     loaded = loaded if quantize else merged(loaded)
     model.check_tokenizer(loaded, tokenizer, student)
-    engine = TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
+
+    sampler = writer(loaded, student, kind, runtime, scratch)
 
     def scored(pairs, name):
         found = logps.completion_logps(loaded, pairs, max_tokens=runtime.forward_tokens, progress=progress(name))
@@ -55,7 +72,7 @@ def rows(
         *general_text.rows(tokenizer, scored),
         *_preference(tokenizer, pair_rows, scored),
         *knowledge_rows(tokenizer, tasks["knowledge"], scored),
-        *written_rows(tokenizer, written, engine, progress),
+        *written_rows(tokenizer, written, sampler, progress),
         *harness.rows(public, loaded, tokenizer, runtime.forward_tokens),
     ]
 
@@ -142,7 +159,30 @@ def _best(scores: list[float]) -> int:
     return scores.index(max(scores))
 
 
-def written_rows(tokenizer, items, engine, progress) -> list[dict]:
+def writer(loaded, student: Path, kind: str, runtime: Runtime, scratch: Path):
+    """Return the engine that writes the replies of `loaded`, the torch model of `student` with or without an adapter.
+
+    "auto" is openvino where it samples from this model, all weights are float32 and its graph holds the adapter
+    (`openvino_model.written`), otherwise transformers. UserError where openvino then writes other replies.
+    """
+    tokenizer = model.load_tokenizer(student)
+    plain = engine.TransformersEngine(loaded, tokenizer, runtime.sample_rows, runtime.forward_tokens)
+    exact = {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    fit = exact and engine.choose("auto", student, runtime) == "openvino" and engine.agrees(student)
+    if kind != "auto" or not fit:
+        return plain
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="graph-") as folder:
+        found = openvino_model.written(student, student / engine.GGUF, loaded, Path(folder))
+        if found is None:
+            return plain
+        source, virtual = found
+        fast = engine.OpenVinoEngine(source, tokenizer, runtime.openvino_cache_gigabytes, before=virtual)
+    agreement.require_greedy(fast, loaded, agreement.probes(tokenizer, 8), max_tokens=runtime.forward_tokens)
+    return fast
+
+
+def written_rows(tokenizer, items, sampler, progress) -> list[dict]:
     """Answer greedily and check. Feedback items that went wrong get the checker's message and a second turn."""
 
     def reply(asked: list[dict], name: str) -> list[tuple[str, dict]]:
@@ -151,7 +191,7 @@ def written_rows(tokenizer, items, engine, progress) -> list[dict]:
             Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=item["max_tokens"])
             for item in asked
         ]
-        found = engine.sample(prompts, [0] * len(asked), greedy, progress(name))  # no draw uses the seeds
+        found = sampler.sample(prompts, [0] * len(asked), greedy, progress(name))  # no draw uses the seeds
         return [
             (tokenizer.decode(sample.ids).strip(), {"finish": sample.finish, "reply_tokens": len(sample.ids)})
             for sample in found
@@ -161,7 +201,7 @@ def written_rows(tokenizer, items, engine, progress) -> list[dict]:
     for item, (text, ended) in zip(items, reply(items, "answers"), strict=True):
         verdict = CHECKS[item["suite"]](item, text)
         kept = {name: item[name] for name in ("id", "suite", "axis", "messages", "reference")}
-        answered.append({**kept, "reply": text, **ended, **verdict})
+        answered.append({**kept, "engine": sampler.name, "reply": text, **ended, **verdict})
     again = []
     for item, row in zip(items, answered, strict=True):
         if row["axis"] == "feedback":

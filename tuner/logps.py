@@ -24,18 +24,18 @@ def completion_logps(
     *,
     max_tokens: int,
     progress: Callable[[Iterable], Iterable] = iter,
-    entropy: bool = False,
+    distribution: bool = False,
 ) -> list:
     """Return for each (prompt ids, completion ids) a float32 tensor of the completion tokens' log-probabilities.
 
-    Every token is scored given all before it. With `entropy`, the tensors have two rows: log-probabilities, and
-    the entropy (nats) of the distribution each token was drawn from. `max_tokens` bounds the places of one pass;
-    attention costs their square.
+    Every token is scored given all before it. With `distribution`, the tensors have three rows: log-probabilities, and
+    the entropy (nats) and the highest log-probability of the distribution each token was drawn from. `max_tokens`
+    bounds the places of one pass; attention costs their square.
     """
-    results: list = [torch.empty((2, 0) if entropy else 0)] * len(pairs)
+    results: list = [torch.empty((3, 0) if distribution else 0)] * len(pairs)
     with torch.inference_mode():
         for numbers in progress(list(passes(pairs, max_tokens))):
-            for number, found in zip(numbers, one_pass(model, [pairs[n] for n in numbers], entropy), strict=True):
+            for number, found in zip(numbers, one_pass(model, [pairs[n] for n in numbers], distribution), strict=True):
                 results[number] = found.cpu()
     return results
 
@@ -59,26 +59,26 @@ def passes(pairs: list[Pair], max_tokens: int) -> Iterator[list[int]]:
         yield together
 
 
-def one_pass(model, pairs: list[Pair], entropy: bool = False) -> list:
+def one_pass(model, pairs: list[Pair], distribution: bool = False) -> list:
     """Return the tensors of `completion_logps` from one pass, with gradients where they are wanted."""
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     virtual = getattr(getattr(model, "active_peft_config", None), "num_virtual_tokens", None) or 0
     longest = virtual + max(len(prompt) + len(completion) for prompt, completion in pairs)
     if len(pairs) > 1 and not may_share(base, longest):
-        return [found for pair in pairs for found in _pass(model, base, [pair], entropy)]
-    return _pass(model, base, pairs, entropy)
+        return [found for pair in pairs for found in _pass(model, base, [pair], distribution)]
+    return _pass(model, base, pairs, distribution)
 
 
-def _pass(model, base, pairs: list[Pair], entropy: bool) -> list:
+def _pass(model, base, pairs: list[Pair], distribution: bool) -> list:
     trie = Trie(pairs)
     logits = forward(model, base, trie)[1].float()
     logps = logits.log_softmax(-1)
     results = []
     for (_, completion), places in zip(pairs, trie.places, strict=True):
         found = logps[places, completion]
-        if entropy:
+        if distribution:
             own = logps[places]
-            found = torch.stack([found, -(own.exp() * own).sum(-1)])
+            found = torch.stack([found, -(own.exp() * own).sum(-1), own.amax(-1)])
         results.append(found)
     return results
 

@@ -232,6 +232,7 @@ class Evaluate(Section):
     bfcl: Annotated[int, Field(ge=0)]
     ifbench: Annotated[int, Field(ge=0)]
     lm_eval_tasks: list[Text]
+    engine: Literal["auto", "transformers"]
 
 
 class Judge(Section):
