@@ -11,10 +11,11 @@ def main(paths, params, scratch):
     methods = ["base", *params.methods, "dpo"]
     items = {method: io.read_jsonl(paths.items / f"{method}.jsonl") for method in methods}
     records = {method: io.read_json(paths.records / f"{method}.json") for method in methods[1:]}
+    engines = {method: next(row["engine"] for row in rows if "engine" in row) for method, rows in items.items()}
     for method, record in records.items():
         hours = record["train_info"]["train_seconds"] / 3600
         record["train_info"]["price"] = round(hours * params.compare.price_per_hour, 4)
-        record["run_info"]["reply_engine"] = next(row["engine"] for row in items[method] if "engine" in row)
+        record["run_info"]["reply_engine"] = engines[method]
     results = {
         method: {"items": rows, "metrics": metrics.of_method(rows, items["base"], records.get(method))}
         for method, rows in items.items()
@@ -41,7 +42,7 @@ def main(paths, params, scratch):
     made = {"generator": params.generator, "student": params.student, "seed": params.seed, "records": records}
     made |= {"counts": counts, "verified": io.read_json(paths.verified)}
     io.write_text(paths.report, report.page(params.compare, **told, **made))
-    io.write_text(paths.details, report_details.page(params.compare, **told))
+    io.write_text(paths.details, report_details.page(params.compare, engines=engines, **told))
     io.write_text(paths.samples, samples.page(params.compare.language, items, params.seed))
     cells = [cell for method in methods[1:] for cell in comparison[method].values()]
     found = sum(cell["verdict"] != "no evidence" for cell in cells)

@@ -101,9 +101,8 @@ def inputs(effect: float = 0.0, **records) -> dict:
 
 def details(found: dict, language: str = "en") -> str:
     """Return the second page for the same inputs."""
-    return report_details.page(
-        settings(language), **{name: found[name] for name in ("comparison", "metrics", "secondary")}
-    )
+    told = {name: found[name] for name in ("comparison", "metrics", "secondary")}
+    return report_details.page(settings(language), engines=dict.fromkeys(found["metrics"], "openvino"), **told)
 
 
 def settings(language: str = "en", price: float = 0.0) -> params.Compare:
@@ -178,6 +177,14 @@ def test_every_language_states_the_same_numbers(name):
         assert numbers[language] == numbers["en"]
         assert not re.search(r"[{}]", pages[language])
     assert len(set(pages.values())) == len(PHRASES)
+
+
+def test_the_details_say_which_engine_wrote_whose_replies():
+    found = inputs()
+    told = {name: found[name] for name in ("comparison", "metrics", "secondary")}
+    engines = {"base": "openvino", "lora": "openvino", "dpo": "transformers"}
+    page = report_details.page(settings(), engines=engines, **told)
+    assert "\n\nReplies by openvino: `base`, `lora`; Replies by transformers: `dpo`.\n\n" in page
 
 
 @LANGUAGES

@@ -16,8 +16,9 @@ def page(
     comparison: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, float | None]],
     secondary: Mapping[str, Any],
+    engines: Mapping[str, str],
 ) -> str:
-    """Return the page in Markdown; arguments as in ``report.page``."""
+    """Return the page in Markdown; `engines`: method -> what wrote its replies, the others as in ``report.page``."""
     words = in_language(settings, comparison)
     methods = [method for method in metrics if method != BASE]
     sections = {
@@ -26,10 +27,18 @@ def page(
         "by_axis": _by_axis(words, metrics),
         "findable": _findable(words, comparison),
     }
-    blocks = [f"# {words['details_title']}", words["details_about"]]
+    blocks = [f"# {words['details_title']}", words["details_about"], _written_by(words, engines)]
     for name, found in sections.items():
         blocks += [f"## {words[name]}", *found] if found else []
     return "\n\n".join(blocks) + "\n"
+
+
+def _written_by(words: Words, engines: Mapping[str, str]) -> str:
+    """Which engine wrote whose replies."""
+    names: dict[str, list[str]] = {}
+    for method, engine in engines.items():
+        names.setdefault(engine, []).append(f"`{method}`")
+    return "; ".join(words["written_by"].format(engine=name, methods=", ".join(of)) for name, of in names.items()) + "."
 
 
 def _named(words: Words, key: str, cells: Mapping[str, dict]) -> str:

@@ -101,6 +101,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "details_about": "Measures behind `metrics/report.md`. No verdict is drawn from them: they are many, and "
         "each range stands for itself (95 % unless `compare.alpha` says otherwise). Where methods were trained with "
         "several seeds, the first one's.",
+        "written_by": "Replies by {engine}: {methods}",
         "reply_tokens": "reply length (tokens)",
         "never_stops": "replies that do not end",
         "valid_format": "agent replies in the form asked for",
@@ -284,6 +285,7 @@ PHRASES: dict[str, dict[str, str]] = {
         "details_about": "`metrics/report.md`를 뒷받침하는 지표입니다. 수가 많으므로 여기서는 판정을 내리지 않으며, "
         "각 범위는 따로따로 읽어야 합니다(`compare.alpha`를 바꾸지 않았다면 95 %). 여러 시드로 학습한 방법은 첫 "
         "시드의 값입니다.",
+        "written_by": "{engine}(으)로 생성한 답변: {methods}",
         "reply_tokens": "답변 길이(토큰)",
         "never_stops": "끝맺지 못한 답변",
         "valid_format": "형식을 지킨 에이전트 답변",
