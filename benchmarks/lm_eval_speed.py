@@ -19,10 +19,12 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import torch  # noqa: E402
 from lm_eval import evaluate as stock_evaluate  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
 from results import record  # noqa: E402
+from transformers import AutoModelForCausalLM  # noqa: E402
 
 from tuner import checks, evaluate, io, items, logps, model, params  # noqa: E402
 
@@ -72,6 +74,9 @@ if __name__ == "__main__":
     student = arguments.model or ROOT / "models" / found.student
     tokenizer = model.load_tokenizer(student)
     loaded = model.load(student, device="cpu", dtype="float32")
+    # With the checkpoint's own settings of `generate`, as its command line loads it: ours, which are none, would leave
+    # its batches without an end of turn.
+    theirs = AutoModelForCausalLM.from_pretrained(student, dtype=torch.float32).eval()
     kind = found.evaluate.engine if "instruction_following" in arguments.suites else "transformers"
     started = time.perf_counter()
     sampler = evaluate.writer(loaded, student, kind, found.runtime, ROOT / ".work")
@@ -92,7 +97,7 @@ if __name__ == "__main__":
                     if side == "ours":
                         took, verdicts[side] = ours(suite, rows, loaded, sampler, found.runtime)
                     else:
-                        took, verdicts[side] = stock(suite, Path(folder), loaded, tokenizer, side)
+                        took, verdicts[side] = stock(suite, Path(folder), theirs, tokenizer, side)
                     seconds[side].append(took)
                 apart = max(apart, *(sum(a != b for a, b in zip(verdicts["ours"], verdicts[side], strict=True))
                                      for side in arguments.batch))  # fmt: skip

@@ -333,6 +333,18 @@ def test_crossed_adds_the_parts_of_the_analysis_of_variance(seeds: int) -> None:
             of_seeds - rest
         )
         assert (found, half(alpha)) == pytest.approx((mean, math.sqrt(parts / (seeds * n))))
+    for alpha in (0.05, 0.01, 0.001, 1e-6):  # ever wider
+        assert half(alpha / 2) > half(alpha)
+
+
+def test_seeds_that_differ_no_more_than_chance_still_count_far_out() -> None:
+    """A spread a little below that of the rest adds nothing to the 95 % interval; it must to a rarer one."""
+    items, rest = np.tile([1.0, -1.0], 50), np.resize([0.3, -0.3, 0.3, -0.3, -0.3, 0.3, -0.3, 0.3], 100)
+    values = items + np.stack([rest, -rest]) + np.array([[-0.02], [0.02]])
+    mean, half = statistics.crossed(values, np.ones(100))
+    only_items = values.mean(axis=0).std(ddof=1) / 10
+    assert half(0.05) == pytest.approx(stats.t.isf(0.025, 99) * only_items)
+    assert half(0.002) > 2 * stats.t.isf(0.001, 99) * only_items
 
 
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 0.03), (3, 0.2), (5, 0.0), (5, 0.03), (5, 0.2)])

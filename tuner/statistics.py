@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
 SMALLEST_P = 1e-12  # of an interval over seeds and items, whose tails are not known that far out
+LEVEL = 0.05  # of an interval over seeds and items, from which on the tail begins
 MOST_RESAMPLES = 10_000_000  # some seconds of work
 FEW = 25  # resamples beyond 0, from which on more of them would not change what p says
 BEYOND = 5  # resamples that should lie beyond the smallest p that is asked for, so that their number tells something
@@ -213,6 +214,10 @@ def paired_bootstrap(
     return found | {"resamples": resamples}
 
 
+def _t_of(alpha: float, freedom: float) -> float:
+    return float(stats.t.isf(alpha / 2, freedom))
+
+
 def crossed(values: np.ndarray, weights: np.ndarray) -> tuple[float, Callable[[float], float]]:
     """Return (mean, half width of its interval as a function of alpha) of paired differences (2+ seeds, items).
 
@@ -221,6 +226,10 @@ def crossed(values: np.ndarray, weights: np.ndarray) -> tuple[float, Callable[[f
     that of the rest, which both contain (Searle, Casella & McCulloch 1992, Variance Components, chapter 4). Each part
     has a t half width of its own degrees of freedom, and their squares add up (MOVER; Zou & Donner 2008, Statistics in
     Medicine 27:1693). One t with Satterthwaite's degrees of freedom covered 92 % with 3 seeds that differ much.
+
+    Beyond LEVEL, where Holm's correction looks, what the rest takes off grows with its own t, not with that of the
+    seeds: the difference of two estimates is 0 too often by chance, and then seeds would count for nothing however far
+    out in the tail. Without this 12 of 100 families between methods of 3 seeds had a false verdict, with it 3 of 400.
     """
     seeds, n = len(values), effective_number(weights)
     share = weights / weights.sum()
@@ -230,10 +239,12 @@ def crossed(values: np.ndarray, weights: np.ndarray) -> tuple[float, Callable[[f
     between_seeds = float(np.sum((of_seed - mean) ** 2)) / (seeds * (seeds - 1))
     between_items = n / (n - 1) * float(np.sum(((of_item - mean) * share) ** 2))
     left = n / (n - 1) * float(np.sum(rest**2)) / (seeds * (seeds - 1))
+    freedoms = n - 1, seeds - 1, (n - 1) * (seeds - 1)
 
     def half(alpha: float) -> float:
-        of_items, of_seeds = stats.t.isf(alpha / 2, n - 1), stats.t.isf(alpha / 2, seeds - 1)
-        return math.sqrt(of_items**2 * between_items + of_seeds**2 * max(between_seeds - left, 0.0))
+        of_items, of_seeds, of_rest = (_t_of(alpha, freedom) for freedom in freedoms)
+        taken_off = min(of_seeds, _t_of(LEVEL, freedoms[1]) / _t_of(LEVEL, freedoms[2]) * of_rest) ** 2
+        return math.sqrt(of_items**2 * between_items + max(of_seeds**2 * between_seeds - taken_off * left, 0.0))
 
     return mean, half
 
