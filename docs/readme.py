@@ -86,7 +86,6 @@ def quality(root: Path) -> str:
 # Claims of benchmarks/results.json -> what was done, and by whom beside this project.
 PEERS = {
     "generation_against_transformers": ("Magpie rows", "transformers' `generate` in bfloat16"),
-    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with TransformersLLM"),
     "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, 8-bit weights"),
     "generation_against_vllm": ("Magpie rows", "vLLM on the CPU, bfloat16"),
     "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU, bfloat16"),
