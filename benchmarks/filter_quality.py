@@ -112,6 +112,12 @@ def main() -> None:
         of_all = scores["report"]["all"][measure]
         interval = {"low": of_all["low"], "high": of_all["high"], "rows": of_all["of"]}
         results.record(f"filter_{measure}", value=of_all["share"], unit="share of rows", **interval)
+    rows = read_labels()
+    found = objections(rows, settings)
+    passed = [row for row in rows if not found[row["id"]]]
+    useless = share(sum(row["useless"] for row in passed), len(passed))
+    interval = {"low": useless["low"], "high": useless["high"], "rows": useless["of"]}
+    results.record("useless_without_objection", value=useless["share"], unit="share of rows", **interval)
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ def evaluated(gain: float) -> list[dict]:
     words = {
         "messages": [{"role": "user", "content": "Who?"}],
         "reference": {},
+        "engine": "openvino",
         "reply": "|```<b>",
         "valid_format": True,
         "correct_loose": True,

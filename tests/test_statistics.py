@@ -347,6 +347,15 @@ def test_seeds_that_differ_no_more_than_chance_still_count_far_out() -> None:
     assert half(0.002) > 2 * stats.t.isf(0.001, 99) * only_items
 
 
+def test_two_uneven_clusters_have_an_interval_and_a_p_that_agree() -> None:
+    values = np.array([[0.5, -0.1], [-0.1, 0.5], [0.45, 0.45]])
+    _, half = statistics.crossed(values, np.array([1.0, 4.0]))
+    widths = [half(alpha) for alpha in (0.3, 0.1, 0.05, 0.01, 1e-4)]
+    assert widths == sorted(widths)
+    found = statistics.over_seeds_and_items(values, weights=[1.0, 4.0], **OPTIONS)
+    assert (found["p"] < 0.05) == (not found["low"] <= 0 <= found["high"])
+
+
 @pytest.mark.parametrize(("seeds", "spread"), [(3, 0.0), (3, 0.03), (3, 0.2), (5, 0.0), (5, 0.03), (5, 0.2)])
 def test_coverage_over_seeds_and_items(seeds: int, spread: float) -> None:
     rng = np.random.default_rng(16)
