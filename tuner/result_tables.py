@@ -53,9 +53,9 @@ def pairs(comparison: Mapping[str, Any]) -> str:
     return "\n".join(lines) + f"\n\nThe {tests} tests of this table are a family of their own.\n"
 
 
-def findable(comparison: Mapping[str, Any], metric: str, name: str = "detectable") -> str:
-    """The smallest true differences to base that were to be found, over methods: "7.1 to 9.2", or "none"."""
-    values = [comparison[key][metric][name] for key in contrasts(comparison)]
+def findable(comparison: Mapping[str, Any], metric: str) -> str:
+    """The smallest true differences to base that Holm's strictest step finds, over methods: "7.1 to 9.2", or "none"."""
+    values = [comparison[key][metric]["detectable_adjusted"] for key in contrasts(comparison)]
     if any(value is None for value in values):
         return "none"
     ends = [amount(metric, end) for end in (min(values), max(values))]
@@ -93,5 +93,5 @@ def _reading(comparison: Mapping[str, Any], shown: Sequence[str]) -> list[str]:
         f"use p-values adjusted for all {tests} tests (Holm, {alpha:g}), so an interval can exclude 0 "
         'where the verdict is "no evidence".',
         "",
-        f"Smallest true difference that one such test finds in 4 of 5 runs: {smallest}.",
+        f"Smallest true difference that is found in 4 of 5 such evaluations, the correction counted: {smallest}.",
     ]
