@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import cost_model, filter_scale, results  # noqa: E402
-from tuner import io, params  # noqa: E402
+from tuner import io, malloc, params  # noqa: E402
 
 TABLE = ROOT / "docs" / "cost.csv"
 # stage -> rows of the smallest job; the others have 4 and 16 times as many. Those of evaluate are found: its items.
@@ -174,6 +174,12 @@ def evaluate(job: argparse.Namespace, answer) -> None:
 STAGES = {"generate": generate, "filter": filter_rows, "score": score, "train": train, "evaluate": evaluate}
 
 
+def as_stage(job: argparse.Namespace, answer) -> None:
+    """Do a job in a process that keeps freed memory, as the stages do."""
+    malloc.keep_freed()
+    STAGES[job.stage](job, answer)
+
+
 def texts(tokenizer, data: Path, count: int, tokens: int) -> list[str]:
     """Return texts of about so many tokens, each beginning elsewhere in the generated responses."""
     ids = tokenizer.encode(" ".join(row["response"] for row in io.each_jsonl(data / "raw.jsonl")))
@@ -232,10 +238,11 @@ def main() -> None:
     for run in range(options.repeats):
         sizes = job_sizes(stage, along, options.rows or ROWS[stage])
         for place, (rows, tokens) in enumerate(sizes):
-            job = argparse.Namespace(rows=rows, tokens=tokens, share=EVALUATED * GROWTH[place] / GROWTH[-1])
+            share = EVALUATED * GROWTH[place] / GROWTH[-1]
+            job = argparse.Namespace(stage=stage, rows=rows, tokens=tokens, share=share)
             job.params = params.load(ROOT / "params.yaml")
             job.model, job.reward, job.data = options.model, options.reward, options.data
-            values = filter_scale.in_own_process(STAGES[stage], job)
+            values = filter_scale.in_own_process(as_stage, job)
             values["seconds"] = round(values["seconds"], 3)
             found.append({"stage": stage, "along": along, "tokens": tokens, "run": run, **values})
             print(found[-1], flush=True)

@@ -2,8 +2,9 @@
 
 Both are LoRA in float32 on the CPU, from the same seed, with the settings of params.yaml. Stock TRL is SFTTrainer and
 DPOTrainer with their own collators (rows padded to the longest of a step) and their own forward passes; DPO's seconds
-hold the reference's log-probabilities, which both compute once. The losses of all steps are compared as well, and drawn
-in docs/train_speed.png: the same computation, or the ratio means nothing. Run on a machine with nothing else to do.
+hold the reference's log-probabilities, which both compute once. Stock TRL goes first; after it, freed memory is kept
+as the stages keep it (tuner/malloc.py). The losses of all steps are compared as well, and drawn in
+docs/train_speed.png: the same computation, or the ratio means nothing. Run on a machine with nothing else to do.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from results import record  # noqa: E402
 from transformers import PrinterCallback, set_seed  # noqa: E402
 from trl import DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
 
-from tuner import data, dpo, io, model, params, train  # noqa: E402
+from tuner import data, dpo, io, malloc, model, params, train  # noqa: E402
 from tuner.figure_style import BLACK, KNOWN, canvas  # noqa: E402
 
 BATCH = 4
@@ -132,8 +133,13 @@ if __name__ == "__main__":
     supervised = sum(len(completion) for _, completion in pairs)
     whole = sum(len(prompt) + len(completion) for prompt, completion in pairs)
     sft(train.RowTrainer, found, pairs[: 2 * BATCH], max_tokens=found.runtime.forward_tokens)  # warm up
-    ours, our_losses = sft(train.RowTrainer, found, pairs, max_tokens=found.runtime.forward_tokens)
+    preferred = io.read_jsonl(ROOT / "data/preference/train.jsonl")[: arguments.rows]
+    start = ROOT / "models" / found.dpo.adapter
     stock, stock_losses = sft(SFTTrainer, found, pairs)
+    dpo_stock, dpo_stock_losses, _ = preferences(StockPairs, found, preferred, start)
+    malloc.keep_freed()
+    ours, our_losses = sft(train.RowTrainer, found, pairs, max_tokens=found.runtime.forward_tokens)
+    dpo_ours, dpo_our_losses, answered = preferences(dpo.PairTrainer, found, preferred, start)
     apart = max(abs(one - other) for one, other in zip(our_losses, stock_losses, strict=True))
     # Forward and the gradient of the activations: 4 operations a weight and token; the head on supervised tokens alone.
     student = model.load(ROOT / "models" / found.student, device="cpu", dtype="float32")
@@ -146,10 +152,6 @@ if __name__ == "__main__":
         f"({stock:.1f} s)"
     )
     print(f"ratio {stock / ours:.2f}; largest difference of a step's loss {apart:.5f}")
-    preferred = io.read_jsonl(ROOT / "data/preference/train.jsonl")[: arguments.rows]
-    start = ROOT / "models" / found.dpo.adapter
-    dpo_ours, dpo_our_losses, answered = preferences(dpo.PairTrainer, found, preferred, start)
-    dpo_stock, dpo_stock_losses, _ = preferences(StockPairs, found, preferred, start)
     dpo_apart = max(abs(one - other) for one, other in zip(dpo_our_losses, dpo_stock_losses, strict=True))
     print(
         f"DPO, {len(preferred)} pairs: ours {dpo_ours:.1f} s, stock TRL {dpo_stock:.1f} s, ratio "

@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tuner import malloc
 from tuner import params as parameters
 from tuner.errors import UserError
 
@@ -55,6 +56,7 @@ def run(
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns wherever it is installed, wanted or not
     warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries whose versions are pinned
+    malloc.keep_freed()
     started = time.monotonic()
     try:
         settings = parameters.load(PARAMS)
