@@ -80,6 +80,14 @@ def test_missing_weights_are_noticed(tiny, adapter):
     assert refused(tiny, adapter).startswith(f": its weights do not fit the layers of {tiny}")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(tiny, adapter, value):
+    weights = load_file(adapter / "adapter_model.safetensors")
+    next(iter(weights.values()))[0, 0] = value
+    save_file(weights, adapter / "adapter_model.safetensors")
+    assert refused(tiny, adapter).startswith(": NaN or infinity among its weights")
+
+
 def test_an_adapter_of_a_model_of_another_name_is_refused(tiny, adapter):
     file = adapter / "adapter_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"base_model_name_or_path": "models/smollm2-360m"}))

@@ -14,6 +14,8 @@ from typing import TextIO
 
 from tuner.errors import UserError
 
+AGAIN = "correct it, or delete the file and `dvc repro` writes it again"
+
 
 def read_jsonl(path: str | Path) -> list[dict]:
     """Return the rows of a JSON Lines file. A line that is not a JSON object is a UserError with its number."""
@@ -27,7 +29,7 @@ def each_jsonl(path: str | Path) -> Iterator[dict]:
             try:
                 row = json.loads(line.decode("utf-8"))
             except (ValueError, RecursionError) as error:  # the latter for brackets in brackets, thousands deep
-                raise UserError(f"{path}:{number}: not JSON ({error}); run the stage that writes it again") from None
+                raise UserError(f"{path}:{number}: not JSON ({error}); {AGAIN}") from None
             if not isinstance(row, dict):
                 raise UserError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}")
             yield row
@@ -38,7 +40,7 @@ def read_json(path: str | Path) -> dict:
     try:
         return json.loads(_present(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: not JSON ({error}); run the stage that writes it again") from None
+        raise UserError(f"{path}: not JSON ({error}); {AGAIN}") from None
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel
+from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, GenerationConfig
 from transformers.utils import logging
@@ -72,11 +72,15 @@ def with_adapter(model, adapter: Path, folder: Path):
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", ".*Found missing adapter keys")  # they would stay as they began
-            return PeftModel.from_pretrained(model, adapter, config=config)
+            found = PeftModel.from_pretrained(model, adapter, config=config)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UserWarning) as error:
         if "size mismatch" in str(error) or "missing adapter keys" in str(error):
             raise UserError(f"{adapter}: its weights do not fit the layers of {folder}; {again}") from None
         raise UserError(f"{adapter}: its weights cannot be read ({_short(error)}); {again}") from None
+    weights = get_peft_model_state_dict(found, save_embedding_layers=False)
+    if not all(weight.isfinite().all() for weight in weights.values()):
+        raise UserError(f"{adapter}: NaN or infinity among its weights; a lower learning_rate may train without")
+    return found
 
 
 def check_tokenizer(model, tokenizer, folder: str | Path) -> None:
