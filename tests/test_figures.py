@@ -102,8 +102,8 @@ def _draw(folder: Path, methods: tuple[str, ...], points: int) -> dict[str, Path
     figures.dpo_curves(_dpo(points), paths["dpo"])
     figures.model_comparison(rows, comparison, paths["comparison"])
     figures.efficiency(rows, paths["efficiency"])
-    figures.axes(rows, paths["axes"], {"knowledge": 0.25})
-    figures.tradeoff(rows, paths["tradeoff"], quality="agent")
+    figures.axes(rows, paths["axes"], {"knowledge": 0.25}, 0.05)
+    figures.tradeoff(rows, paths["tradeoff"], 0.05, quality="agent")
     return paths
 
 

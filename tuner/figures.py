@@ -144,21 +144,13 @@ def dpo_curves(rows: Rows, path: str | Path, method: str = "dpo") -> None:
                     line,
                     color=shade,
                     linewidth=1.6,
-                    label=key.removeprefix("logps_"),
                     marker="_" if len(steps) == 1 else "",
                     markersize=18,
                 )
                 points, checks = series(rows, "step", f"eval_{key}")
-                panel.plot(
-                    points,
-                    checks,
-                    linestyle="none",
-                    marker=marker,
-                    color=shade,
-                    markersize=7,
-                    markeredgecolor=BLACK,
-                    zorder=4,
-                )
+                look = {"marker": marker, "color": shade, "markersize": 7, "markeredgecolor": BLACK}
+                panel.plot(points, checks, linestyle="none", zorder=4, **look)
+                panel.plot([], [], line, label=key.removeprefix("logps_"), **look)  # in the legend, line and marker
             panel.set_title(title)
             steps_axis(panel)
             panel.margins(y=0.15)
@@ -274,8 +266,8 @@ def efficiency(rows: Rows, path: str | Path) -> None:
             panel.set_title(title)
 
 
-def axes(rows: Rows, path: str | Path, chance: Mapping[str, float]) -> None:
-    """Accuracy with its Wilson interval per suite and per agent axis: one panel each, one bar per method.
+def axes(rows: Rows, path: str | Path, chance: Mapping[str, float], alpha: float) -> None:
+    """Accuracy with its interval per suite and per agent axis: one panel each, one bar per method.
 
     ``chance`` is the accuracy of random guesses where there is such a thing. A ring shows the share of the agent's
     replies that were in the form asked for, right or wrong.
@@ -289,8 +281,8 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float]) -> None:
     colours = method_colours([row["method"] for row in rows])
     deep = math.ceil(len(names) / 4)
     note = (
-        "Bars: share of items answered right. Black: its Wilson interval. Dotted: random guesses.\n"
-        "Ring: share of replies in the form that was asked for, right or wrong."
+        f"Bars, numbers: items answered right. Black: the {100 * (1 - alpha):g} % interval. Dotted: random guesses.\n"
+        "Ring: items whose reply was in the form that was asked for, right or wrong."
     )
     with canvas(path, 1.2 + deep * (0.75 + 0.3 * len(rows)), "Accuracy by suite and by agent axis", note) as figure:
         panels = figure.subplots(deep, 4, sharex=True, sharey=True, squeeze=False).ravel()
@@ -320,11 +312,11 @@ def axes(rows: Rows, path: str | Path, chance: Mapping[str, float]) -> None:
             panel.set_xticks([0, 50, 100])
             panel.tick_params(labelbottom=index + 4 >= len(names))
             if index + 4 >= len(names):
-                panel.set_xlabel("percent right")
+                panel.set_xlabel("percent of items")
 
 
-def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following") -> None:
-    """Accuracy ``quality`` (with Wilson intervals) against trainable parameters and against training seconds.
+def tradeoff(rows: Rows, path: str | Path, alpha: float, quality: str = "instruction_following") -> None:
+    """Accuracy ``quality`` (with intervals) against trainable parameters and against training seconds.
 
     The line joins the methods that none is both cheaper and better than, by point estimates; the others are
     grey. The base model costs nothing, so the line starts at its level and a method below that is grey.
@@ -333,7 +325,7 @@ def tradeoff(rows: Rows, path: str | Path, quality: str = "instruction_following
     level = next((100 * number(row, quality) for row in rows if row["method"] == BASE), math.nan)
     note = (
         "Line and colour: no other method is as cheap or cheaper, and better, by the values measured. Grey: some "
-        "other is.\nBars: Wilson intervals of the accuracy. Points of equal cost stand side by side."
+        f"other is.\nBars: {100 * (1 - alpha):g} % intervals of the accuracy. Points of equal cost stand side by side."
     )
     with canvas(path, 4.6, f"Quality against cost: {named(quality)}", note) as figure:
         panels = figure.subplots(1, 2, sharey=True)
@@ -406,5 +398,6 @@ def write_all(
     model_comparison(rows, comparison, folder / "model_comparison.png")
     efficiency(rows, folder / "efficiency.png")
     facts = comparison["suites"]
-    axes(rows, folder / "axes.png", {name: one["chance"] for name, one in facts.items() if one["chance"]})
-    tradeoff(rows, folder / "tradeoff.png")
+    alpha = next(iter(facts.values()))["alpha"]
+    axes(rows, folder / "axes.png", {name: one["chance"] for name, one in facts.items() if one["chance"]}, alpha)
+    tradeoff(rows, folder / "tradeoff.png", alpha)
