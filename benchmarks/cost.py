@@ -111,10 +111,9 @@ def score(job: argparse.Namespace, answer) -> None:
 
 def train(job: argparse.Namespace, answer) -> None:
     """Train LoRA for one epoch as the train stage does; its record leaves loading and validation out of the time."""
-    from tuner import data, train
-    from tuner.model import load_tokenizer
+    from tuner import data, hardware, model, train
 
-    tokenizer = load_tokenizer(job.model)
+    tokenizer = model.load_tokenizer(job.model)
 
     def row(text: str) -> dict:
         asked = [{"role": "user", "content": "Go on."}]
@@ -126,6 +125,8 @@ def train(job: argparse.Namespace, answer) -> None:
     schedule = job.params.train.model_copy(
         update={"epochs": 1.0, "max_tokens": 2 * job.tokens, "evaluate_every": 10**9, "seeds": 1}
     )
+    device, dtype = hardware.choose(job.params.runtime.device, job.params.runtime.dtype)
+    model.load(job.model, device=device, dtype=dtype)  # so that the peak before the work holds the model, as elsewhere
     before = peak_megabytes()
     with tempfile.TemporaryDirectory() as name:
         curve, _ = train.fit(
@@ -200,8 +201,8 @@ def measured(before: float, seconds: float, rows: int, work: int) -> dict:
     return {"rows": rows, "work": work, "seconds": seconds, **sizes}
 
 
-def measure_device() -> None:
-    """Record the best rates seen of float32 matrix products (as layers of the model) and of reading memory."""
+def measure_device(no_record: bool) -> None:
+    """Print and record the best rates of float32 matrix products (as layers of the model) and of reading memory."""
     import torch
 
     from benchmarks import train_speed
@@ -212,7 +213,11 @@ def measure_device() -> None:
         started = time.perf_counter()
         torch.mv(weights, vector)
         best = max(best, weights.numel() * 4 / (time.perf_counter() - started) / 1e9)
-    results.record("device_matrix_products", value=round(train_speed.ceiling(), 1), unit="GFLOP/s, float32")
+    products = train_speed.ceiling()
+    print(f"{products:.1f} GFLOP/s in float32 products, {best:.2f} GB/s read by a product of matrix and vector")
+    if no_record:
+        return
+    results.record("device_matrix_products", value=round(products, 1), unit="GFLOP/s, float32")
     results.record("device_memory_bandwidth", value=round(best, 2), unit="GB/s read, float32 matrix by vector")
 
 
@@ -230,7 +235,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.stage == "device":
-        return measure_device()
+        return measure_device(options.no_record)
     stage, along = options.stage, options.along
     if along == "tokens" and stage not in ALONG_TOKENS:
         parser.error(f"the rows of {stage} have no fixed tokens; --along tokens is for {', '.join(ALONG_TOKENS)}")

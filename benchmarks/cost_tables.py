@@ -83,9 +83,9 @@ def assumptions(root: Path) -> str:
         f"- {100 * work.bandwidth_share:.0f} % of the card's bandwidth while writing. Source: 1,397 of 2,039 GB/s with "
         "Llama 2 7B on an A100 80 GB ([gpt-fast](https://github.com/pytorch-labs/gpt-fast#benchmarks)), one row at a "
         "time; for many rows it is an assumption.",
-        f"- Up to {work.at_once} rows at once (`generate.chunk: {work.at_once}`), in nine tenths of the memory, by an "
-        "engine that pages its cache (vLLM behind `engine: server`). Those sampled together wait for the longest of "
-        "them, which is left out. No speculative decoding, no eight-bit weights.",
+        f"- Up to {work.at_once} rows at once (`generate.chunk` and `runtime.sample_rows`: {work.at_once}), in nine "
+        "tenths of the memory, by an engine that pages its cache (vLLM behind `engine: server`). Those sampled "
+        "together wait for the longest of them, which is left out. No speculative decoding, no eight-bit weights.",
         "- One method is trained, on every sampled row. Not counted: `verify`'s sampling and the rows that it adds, "
         "the evaluation, validation on the way.",
         f"- Training one row at a time takes {needed['train']:.0f} GB, one pair at a time {needed['dpo']:.0f} GB "
@@ -117,9 +117,9 @@ def prediction(root: Path) -> str:
         + f"\nA million *sampled* rows. Of the default run's, {100 * kept['kept'] / kept['in']:.0f} % pass the "
         f"filters; at such a share a million kept ones take {kept['in'] / kept['kept']:.1f} times `generate`. "
         f"Filtering a million like the default run's takes one core {1e6 / speed / 60:.0f} minutes.\n\n"
-        f"At the same shares, the formulas gave {min(found):.2f} to {max(found):.2f} times what was measured on this "
-        f"CPU (below). If they are as far off on a card, an hour of the table is {60 / max(found):.0f} to "
-        f"{60 / min(found):.0f} minutes.\n"
+        f"With those shares of this CPU's own rates, the formulas gave {min(found):.2f} to {max(found):.2f} times "
+        f"what was measured on it (below). If they are as far off on a card, an hour of the table is "
+        f"{60 / max(found):.0f} to {60 / min(found):.0f} minutes.\n"
     )
 
 

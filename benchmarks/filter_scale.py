@@ -7,16 +7,18 @@ its own seed; 3 in 100 instructions are said again, 3 in 100 with one word chang
 every filter has something to do. Streams them from a JSON Lines file through the filters into two others, in a process
 of its own for each size, and records rows per second of CPU time (one core does it all), peak memory, bytes per row of
 the duplicate index and the exponent k of time ~ rows^k. --peers also indexes the same instructions with datasketch and
-rensa, if they are there: memory in use, and CPU time of look-up and insertion (theirs get the shingles ready made).
+rensa, which it installs into .work/peers: memory in use, and CPU time of look-up and insertion (theirs get the shingles
+ready made).
 """
 
 import argparse
-import importlib.util
+import importlib
 import json
 import math
 import multiprocessing
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +34,7 @@ from benchmarks.filter_quality import SPECIAL_TOKENS  # noqa: E402
 from tuner import duplicates, filters, io, params  # noqa: E402
 
 AGAIN, ALMOST = 0.03, 0.03
+PEERS = ("datasketch==2.0.0", "rensa==0.5.0")
 
 
 def vocabulary(rows: list[dict]) -> list[str]:
@@ -200,13 +203,15 @@ def main() -> None:
 
 
 def compare_indices(path: Path, count: int, jaccard: float, options: argparse.Namespace) -> None:
-    """Print and record bytes and time a row of our index and of those libraries that are installed."""
+    """Print and record bytes and time a row of our index and of those libraries."""
+    folder = ROOT / ".work/peers/duplicates"
+    if not folder.exists():
+        with io.atomic(folder) as new:
+            subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", new, *PEERS], check=True)
+    sys.path.append(str(folder))  # after everything else: what both need stays this environment's
     ours = in_own_process(index_instructions, "ours", path, count, jaccard)
     print(f"ours: {ours[0]:.0f} us and {ours[1]:.0f} bytes a row")
     for kind in ("datasketch", "rensa"):
-        if importlib.util.find_spec(kind) is None:
-            print(f"{kind}: not installed")
-            continue
         peer = in_own_process(index_instructions, kind, path, count, jaccard)
         print(f"{kind} {version(kind)}: {peer[0]:.0f} us and {peer[1]:.0f} bytes a row")
         if not options.no_record:

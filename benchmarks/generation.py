@@ -294,8 +294,9 @@ if __name__ == "__main__":
         print(f"ratio to {name} {chosen}: {rounded(ratios, 3)}", flush=True)
         if not arguments.no_record:
             bfloat16 = arguments.engine == "openvino-bfloat16"
+            another = f"_{folder.name}" * (arguments.model is not None)
             record(
-                f"generation_{'bfloat16_' * bfloat16}against_{name}",
+                f"generation_{'bfloat16_' * bfloat16}against_{name}{another}",
                 value=round(ratios["whole"], 3),
                 unit="ratio of useful tokens/s",
                 ours=round(middle["tuner"]["whole"], 1),
@@ -304,7 +305,9 @@ if __name__ == "__main__":
                 ratio_instructions=round(ratios["instructions"], 3),
                 ratio_responses=round(ratios["responses"], 3),
                 command=f"python benchmarks/generation.py --peers {name} --rows {arguments.rows} "
-                f"--rounds {arguments.rounds}" + f" --engine {arguments.engine}" * bfloat16,
+                f"--rounds {arguments.rounds}"
+                + f" --engine {arguments.engine}" * bfloat16
+                + f" --model {arguments.model}" * (arguments.model is not None),
                 model=folder.name,
                 rounds=arguments.rounds,
                 rows=arguments.rows,

@@ -87,7 +87,7 @@ if __name__ == "__main__":
         for suite, rows in (every | asked).items():
             io.write_jsonl(items.file_of(folder, suite), rows)
         for suite, rows in asked.items():
-            ours(suite, rows[:2], loaded, sampler, found.runtime)  # warm up
+            ours(suite, every[suite][-2:], loaded, sampler, found.runtime)  # warm up
             seconds = {"ours": [], **{batch: [] for batch in arguments.batch}}
             apart = 0
             for round_ in range(arguments.rounds):
@@ -95,6 +95,8 @@ if __name__ == "__main__":
                 verdicts = {}
                 for side in order:
                     if side == "ours":
+                        if round_ and suite != "knowledge":  # a new one, whose cache knows none of the prompts
+                            sampler = evaluate.writer(loaded, student, kind, found.runtime, ROOT / ".work")
                         took, verdicts[side] = ours(suite, rows, loaded, sampler, found.runtime)
                     else:
                         took, verdicts[side] = stock(suite, Path(folder), theirs, tokenizer, side)

@@ -2,9 +2,10 @@
 
 Both engines write greedy replies to the evaluation's items of following instructions, from the model without an
 adapter. Useful work is 2 operations a weight and token: for each token written those of the layers and of the head, for
-each token of a prompt those of the layers. Attention is left out. The ceiling is measured in the same run, before and
-after, and the better counts. A step multiplies as few rows as are sampled at once, which is slower than the 512 of the
-ceiling: the share of what such a product reaches is recorded as well. Run on a machine with nothing else to do.
+each token of a prompt those of the layers; what prompts begin alike with counts once, and attention not at all. The
+ceiling is measured in the same run, before and after, and the better counts. A step multiplies as few rows as are
+sampled at once, which is slower than the 512 of the ceiling: the share of what such a product reaches is recorded as
+well. Run on a machine with nothing else to do.
 """
 
 import argparse
@@ -18,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 from ceiling import ceiling, matmul_parameters  # noqa: E402
 from results import record  # noqa: E402
 
-from tuner import engine, items, model, params, template  # noqa: E402
+from tuner import engine, items, logps, model, params, template  # noqa: E402
 from tuner.params import Sampling  # noqa: E402
 
 if __name__ == "__main__":
@@ -42,13 +43,17 @@ if __name__ == "__main__":
     peak, step = ceiling(), ceiling(runtime.sample_rows)
     for name in arguments.engine:
         sampler = engine.load(name, arguments.model, runtime)
-        sampler.sample(prompts[:2], [0, 0], [greedy[0].model_copy(update={"max_new_tokens": 4})] * 2)  # warm up
+        warm = [tokenizer.encode(f"{number} bottles of water", add_special_tokens=False) for number in range(2)]
+        sampler.sample(warm, [0, 0], [greedy[0].model_copy(update={"max_new_tokens": 4})] * 2)
         started = time.perf_counter()
         samples = sampler.sample(prompts, [0] * len(prompts), greedy)
         found[name] = time.perf_counter() - started, sum(len(sample.ids) for sample in samples)
     peak, step = max(peak, ceiling()), max(step, ceiling(runtime.sample_rows))
-    read = sum(map(len, prompts))
-    print(f"{peak:.0f} GFLOP/s, {step:.0f} with {runtime.sample_rows} rows; {read} tokens of {len(prompts)} prompts")
+    read = len(logps.Trie([(prompt, [0]) for prompt in prompts]).ids)
+    print(
+        f"{peak:.0f} GFLOP/s, {step:.0f} with {runtime.sample_rows} rows; {read} different tokens of {len(prompts)} "
+        "prompts"
+    )
     for name, (seconds, tokens) in found.items():
         written, whole = 2 * tokens * (layers + head) / 1e9, 2 * (tokens * (layers + head) + read * layers) / 1e9
         print(

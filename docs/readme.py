@@ -5,6 +5,7 @@ python docs/readme.py --check   exit 1 when a block differs
 """
 
 import argparse
+import ast
 import csv
 import re
 import sys
@@ -86,12 +87,13 @@ def quality(root: Path) -> str:
     )
 
 
-# Claims of benchmarks/results.json -> what was done, and by whom beside this project.
+# Claims of benchmarks/results.json -> what was done, and by whom beside this project, with the settings found fastest.
 PEERS = {
-    "generation_against_transformers": ("Magpie rows", "transformers' `generate` in bfloat16"),
-    "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, 8-bit weights"),
-    "generation_against_vllm": ("Magpie rows", "vLLM on the CPU, bfloat16"),
-    "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU, bfloat16"),
+    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with TransformersLLM in {dtype}"),
+    "generation_against_transformers": ("Magpie rows", "transformers' `generate` in {dtype}, batches of {batch}"),
+    "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, weights in {weights}"),
+    "generation_against_vllm": ("Magpie rows", "vLLM on the CPU in {dtype}"),
+    "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU in {dtype}"),
     "adapter_sampling_lora_greedy": ("replies with LoRA on", "`generate` with PEFT"),
     "adapter_sampling_ia3_greedy": ("replies with IA3 on", "`generate` with PEFT"),
     "adapter_sampling_prompt_tuning_greedy": ("replies with prompt tuning on", "`generate` with PEFT"),
@@ -108,16 +110,23 @@ def peers(root: Path) -> str:
     lines = ["| work | unit | here | peer | | ratio |", "|:--|:--|--:|--:|:--|--:|"]
     for name, (work, peer) in PEERS.items():
         claim = claims[name]
-        version = claim["peer_version"].partition(";")[0].partition(", generate")[0].partition(", hf")[0]
+        version, _, settings = claim["peer_version"].partition("; ")
+        version = version.partition(", generate")[0].partition(", hf")[0]
+        peer = peer.format(**ast.literal_eval(settings or "{}"))
         unit = claim["unit"].removeprefix("ratio of ")
         ours, theirs = (f"{claim[side]:.3g}" for side in ("ours", "peer"))
         peer = f"{peer} ({version.replace('==', ' ')})"
         lines.append(f"| {work} | {unit} | {ours} | {theirs} | {peer} | **{claim['value']:.1f}** |")
+    alone = [claims[name]["ratio_instructions"] for name in PEERS if name.endswith("_vllm")]
+    rensa, idle = claims["duplicate_index_time_against_rensa"], claims["dvc_repro_with_nothing_to_do"]
     return (
         "On two CPU cores, with the default model: the same rows, lengths and stop rules on both sides, in one "
         "run of a script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
         + "\n".join(lines)
-        + "\n"
+        + f"\n\nSlower than a peer: instructions without their answers beside vLLM ({alone[0]:.2f} times as fast, in "
+        f"bfloat16 {alone[1]:.2f}), and the index of near duplicates beside rensa ({rensa['ours']:.0f} against "
+        f"{rensa['peer']:.0f} us a row, in {claims['duplicate_index_bytes_against_rensa']['value']:.2f} of its "
+        f"memory). `dvc repro` with nothing to do takes {idle['value']:.1f} times as long as `dvc status`.\n"
     )
 
 
