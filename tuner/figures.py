@@ -88,16 +88,8 @@ def training_curves(curves: Mapping[str, Rows], path: str | Path) -> None:
                 )
             steps, loss = series(curves[method], x, "eval_loss")
             panel.plot(steps, loss, color=BLACK, linewidth=0.8, linestyle=":", zorder=4)
-            panel.plot(
-                steps,
-                loss,
-                color=colours[method],
-                linestyle="none",
-                marker=MARKERS[colours[method]],
-                markersize=7,
-                markeredgecolor=BLACK,
-                zorder=5,
-            )
+            look = {"marker": MARKERS[colours[method]], "color": colours[method], "markeredgecolor": BLACK}
+            panel.plot(steps, loss, linestyle="none", markersize=7, zorder=5, **look)
             last = f"last validation {loss[-1]:.2f}" if len(loss) else "not validated"
             panel.set_title(f"{named(method)}\n{last}", fontsize=10.5)
             steps_axis(panel)
