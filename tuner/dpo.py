@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import set_seed
 from trl import DPOConfig, DPOTrainer
 
-from tuner import data, hardware, logps, model
+from tuner import data, fused_lora, hardware, logps, model
 from tuner.curve import Curve, shown
 from tuner.params import Dpo, Runtime
 from tuner.train import arguments_for, record, run, save
@@ -21,9 +21,10 @@ class PairTrainer(DPOTrainer):
     Its forward passes read the prompt of a pair once, and compute no padding.
     """
 
-    def __init__(self, *, max_tokens: int, **arguments):
+    def __init__(self, *, max_tokens: int, model: PeftModel, **arguments):
         self.max_tokens = max_tokens
-        super().__init__(**arguments)
+        fused_lora.fuse(model)
+        super().__init__(model=model, **arguments)
 
     def _prepare_dataset(self, dataset, *args, **kwargs):
         return dataset

@@ -7,7 +7,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from tuner import cache, data, engine, hardware, io, logps, model, seeds, server, template
+from tuner import attention, cache, data, engine, hardware, io, logps, model, seeds, server, template
 from tuner.errors import UserError
 from tuner.params import Generate, Sampling
 from tuner.seeds import row_seed
@@ -171,5 +171,6 @@ def pairs_key(settings: Generate, kind: str, seed: int, generator: Path) -> str:
 
 def key(*inputs: object) -> str:
     """Return the fingerprint of rows made from `inputs` by this code and these versions of what samples them."""
-    code = [Path(module.__file__) for module in (cache, data, engine, hardware, logps, model, seeds, server, template)]
+    modules = (attention, cache, data, engine, hardware, logps, model, seeds, server, template)
+    code = [Path(module.__file__) for module in modules]
     return io.fingerprint(*inputs, [version(package) for package in SAMPLERS], Path(__file__), *code)

@@ -13,6 +13,7 @@ import torch
 from transformers import Cache
 from transformers.utils import ModelOutput
 
+from tuner import attention
 from tuner.model import virtual_tokens
 
 Pair = tuple[list[int], list[int]]  # prompt ids (at least one) and completion ids
@@ -117,9 +118,7 @@ def forward(model, base, trie: "Trie", cache: Cache | None = None):
                 cache.update(layer.keys, layer.values, number)
         inputs["past_key_values"] = cache
     if sees is not None:
-        inputs["attention_mask"] = torch.zeros_like(sees, dtype=base.dtype).masked_fill_(
-            ~sees, torch.finfo(base.dtype).min
-        )[None, None]
+        inputs["attention_mask"] = attention.apart(sees, base.dtype)
     output = module(**inputs, position_ids=positions, logits_to_keep=keep, use_cache=cache is not None)
     return module, output.logits[0], count
 

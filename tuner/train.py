@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from tuner import adapter_config, cache, curve, data, hardware, io, logps, model, template
+from tuner import adapter_config, attention, cache, curve, data, fused_lora, hardware, io, logps, model, template
 from tuner.curve import FILE as CURVE_FILE
 from tuner.curve import Curve
 from tuner.errors import UserError
@@ -25,8 +25,9 @@ TRAINERS = ("torch", "transformers", "trl", "peft", "accelerate")
 class RowTrainer(SFTTrainer):
     """TRL's supervised fine-tuning, on a forward pass that computes no padding and shared prompts once."""
 
-    def __init__(self, *, max_tokens: int, **arguments):
-        super().__init__(**arguments)
+    def __init__(self, *, max_tokens: int, model: PeftModel, **arguments):
+        fused_lora.fuse(model)
+        super().__init__(model=model, **arguments)
         self.max_tokens = max_tokens
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -133,7 +134,8 @@ def run(trainer, scratch: Path) -> bool:
 
 def key(*inputs: object) -> str:
     """Return the fingerprint of what a run's checkpoints depend on: `inputs`, this code and the trainers' versions."""
-    code = [Path(module.__file__) for module in (adapter_config, cache, curve, data, hardware, logps, model, template)]
+    modules = (adapter_config, attention, cache, curve, data, fused_lora, hardware, logps, model, template)
+    code = [Path(module.__file__) for module in modules]
     return io.fingerprint(*inputs, [version(package) for package in TRAINERS], Path(__file__), *code)
 
 
@@ -161,7 +163,7 @@ def arguments_for(
         "learning_rate": learning_rate,
         "lr_scheduler_type": schedule.scheduler,
         "warmup_steps": math.floor(steps * schedule.warmup_share),
-        "optim": "adamw_torch",
+        "optim": "adamw_torch_fused",
         "weight_decay": schedule.weight_decay,
         "max_grad_norm": schedule.max_grad_norm,
         "logging_steps": 1,
