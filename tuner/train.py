@@ -37,12 +37,13 @@ class RowTrainer(SFTTrainer):
 def adapted(loaded, name: str, settings: Method, student: Path) -> PeftModel:
     """Return the model with a fresh adapter of a method on it, ready to train; UserError where PEFT refuses it."""
     config = adapter_config.of(name, settings, student)
+    if settings.init_text is not None:
+        tokenizer = model.load_tokenizer(student)
+        count = config.num_virtual_tokens
+        text = " ".join([settings.init_text] * math.ceil(count / len(tokenizer.encode(settings.init_text))))
     try:
         found = get_peft_model(loaded, config)
         if settings.init_text is not None:
-            tokenizer = model.load_tokenizer(student)
-            count = config.num_virtual_tokens
-            text = " ".join([settings.init_text] * math.ceil(count / len(tokenizer.encode(settings.init_text))))
             initialize_kv_prefix_from_text(found, tokenizer, text=text, use_chat_template=False)
     except REFUSALS as error:
         raise UserError(f"{name}: PEFT: {adapter_config.first_line(error)}") from None
