@@ -1,6 +1,5 @@
 import json
 import math
-import shutil
 from pathlib import Path
 
 import pytest
@@ -195,75 +194,9 @@ def test_the_same_seed_trains_the_same_adapter(trained, tiny, runtime, tmp_path)
     assert same(folder, tmp_path / "lora")
 
 
-class Killed(Exception):
-    pass
-
-
-def killed_after(step):
-    """Return Curve.on_step_begin, but for a run that dies at that step, as a process would."""
-    begin = train.Curve.on_step_begin
-
-    def on_step_begin(self, args, state, control, **kwargs):
-        if state.global_step == step:
-            raise Killed
-        begin(self, args, state, control, **kwargs)
-
-    return on_step_begin
-
-
-@pytest.mark.parametrize("method", ["lora", "prompt_tuning"])
-@pytest.mark.parametrize("step", [1, 3])
-def test_a_killed_run_goes_on_to_the_same_adapter_and_curve(
-    trained, tiny, runtime, tmp_path, monkeypatch, method, step
-):
-    folder, unbroken, _ = trained[method]
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(train.Curve, "on_step_begin", killed_after(step))
-        fit(method, tiny, runtime, tmp_path)
-    left = tmp_path / f"scratch-{method}" / "checkpoint-9"
-    left.mkdir()  # as a kill in the middle of a save would leave it
-    seen = []
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Curve, "on_step_end", counted(seen))
-        curve, _ = fit(method, tiny, runtime, tmp_path)
-    assert seen == list(range(step + 1, 5))
-    assert (curve.training, curve.validation) == (unbroken.training, unbroken.validation)
-    assert same(folder, tmp_path / method)
-
-
-def counted(seen):
-    """Return Curve.on_step_end, but for a list of the steps that were taken."""
-    end = train.Curve.on_step_end
-
-    def on_step_end(self, args, state, control, **kwargs):
-        seen.append(state.global_step)
-        end(self, args, state, control, **kwargs)
-
-    return on_step_end
-
-
 def same(one, other):
     first, second = (load_file(folder / "adapter_model.safetensors") for folder in (one, other))
     return all(torch.equal(first[name], second[name]) for name in first)
-
-
-def test_a_run_killed_after_its_last_step_takes_no_step_too_many(trained, tiny, runtime, tmp_path, monkeypatch):
-    folder, unbroken, _ = trained["lora"]
-
-    def die(*_, **__):
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(train.Curve, "on_train_end", die)
-        fit("lora", tiny, runtime, tmp_path)
-    assert (tmp_path / "scratch-lora/checkpoint-4").exists()
-    seen = []
-    with monkeypatch.context() as patch:
-        patch.setattr(train.Curve, "on_step_end", counted(seen))
-        curve, _ = fit("lora", tiny, runtime, tmp_path)
-    assert seen == [4]
-    assert (curve.training, curve.validation) == (unbroken.training, unbroken.validation)
-    assert same(folder, tmp_path / "lora")
 
 
 @pytest.mark.parametrize(("epochs", "steps"), [(1.1, 110), (1.0, 100), (0.015, 2)])
@@ -271,15 +204,6 @@ def test_a_share_of_an_epoch_is_rounded_up_to_whole_steps(runtime, tmp_path, epo
     schedule = Train(**SCHEDULE | {"epochs": epochs})
     found = train.arguments_for(schedule, 1e-3, 400, 0, "cpu", runtime, tmp_path)
     assert found["max_steps"] == steps
-
-
-def test_energy_is_left_out_of_a_run_that_was_resumed(tiny, runtime, tmp_path, monkeypatch):
-    readings = iter([5.0, 9.0, 9.0, 20.0, 30.0, 2.0])
-    monkeypatch.setattr(train.hardware, "energy_joules", lambda: next(readings))
-    assert fit("lora", tiny, runtime, tmp_path)[1]["train_info"]["energy_joules"] == 4
-    assert "energy_joules" not in fit("lora", tiny, runtime, tmp_path)[1]["train_info"]  # its checkpoints are there
-    shutil.rmtree(tmp_path / "scratch-lora")
-    assert "energy_joules" not in fit("lora", tiny, runtime, tmp_path)[1]["train_info"]  # the counter began again
 
 
 def test_a_loss_that_explodes_stops_the_run(tiny, runtime, tmp_path, monkeypatch):
