@@ -15,6 +15,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,13 +29,18 @@ from tuner import agreement, engine, model, params  # noqa: E402
 from tuner.server import ServerEngine  # noqa: E402
 
 SERVED = ("vllm", "llama_cpp")
-PATIENCE = (5.0,) * 60  # seconds between tries until a server has loaded the model
+PATIENCE = (5.0,) * 60  # seconds between tries until a server that listens has loaded the model
 
 
 def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
@@ -51,6 +57,10 @@ def serving(name: str, folder: Path) -> Iterator[str]:
     with open(generation.WORK / f"{name}.log", "w") as log:
         server = subprocess.Popen(command, env=quiet, stdout=log, stderr=subprocess.STDOUT)
         try:
+            while not listens(int(port)):
+                if server.poll() is not None:
+                    raise SystemExit(f"{name} ended before it served anything; see {log.name}")
+                time.sleep(1)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()

@@ -89,6 +89,7 @@ def quality(root: Path) -> str:
 
 # Claims of benchmarks/results.json -> what was done, and by whom beside this project, with the settings found fastest.
 PEERS = {
+    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with its TransformersLLM in {dtype}"),
     "generation_against_transformers": ("Magpie rows", "transformers' `generate` in {dtype}, batches of {batch}"),
     "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, weights in {weights}"),
     "generation_against_vllm": ("Magpie rows", "vLLM on the CPU in {dtype}"),

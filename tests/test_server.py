@@ -100,6 +100,8 @@ def test_a_request_states_every_setting_and_the_prompt_as_ids(client, server, pr
     wanted = {"model": "tiny", "prompt": prompts[0], "seed": 7, "top_k": -1, "top_p": 1.0, "min_p": 0.0}
     assert asked.items() >= (wanted | {"temperature": 1.0, "max_tokens": 12, "stop_token_ids": client.stop_ids}).items()
     assert asked["samplers"].index("temperature") < asked["samplers"].index("top_p")
+    # llama.cpp takes no -1 for "all"
+    assert asked["repeat_last_n"] == len(prompts[0]) + asked["max_tokens"]
 
 
 def test_a_server_that_returns_text_alone_gives_the_same_words(client, server, sampler, prompts):

@@ -75,7 +75,7 @@ class ServerEngine:
             "min_p": 0.0,
             "repetition_penalty": sampling.repetition_penalty,
             "repeat_penalty": sampling.repetition_penalty,  # llama.cpp's name, ...
-            "repeat_last_n": -1,  # over prompt and answer, as elsewhere
+            "repeat_last_n": len(prompt) + sampling.max_new_tokens,  # as elsewhere: over prompt and answer
             "samplers": ["penalties", "temperature", "top_k", "top_p"],  # ... and order: temperature is first elsewhere
             "stop_token_ids": self.stop_ids,
             "return_token_ids": True,
