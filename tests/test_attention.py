@@ -1,4 +1,4 @@
-"""Attention by runs is attention under the mask: the same outputs and gradients, and nothing hidden is computed."""
+"""Attention by runs is attention under the mask: the same outputs and gradients, at less cost or not at all."""
 
 import pytest
 import torch
@@ -41,13 +41,15 @@ def test_runs_are_places_that_follow_one_another_and_what_they_see(parents, befo
 
 @pytest.mark.parametrize(("parents", "before"), [case[:2] for case in CASES.values()], ids=CASES)
 @pytest.mark.parametrize("heads", [1, 3])
-def test_outputs_and_gradients_are_those_under_the_mask(parents, before, heads):
+def test_outputs_and_gradients_are_those_under_the_mask(parents, before, heads, monkeypatch):
+    monkeypatch.setattr(attention, "_cost", lambda runs: 0)
     torch.manual_seed(0)
     mask = attention.apart(table(parents, before), torch.float32)
     module = torch.nn.Module()
     module.num_key_value_groups = heads
     query = torch.randn(1, 2 * heads, len(parents), 8, requires_grad=True)
     key, value = (torch.randn(1, 2, before + len(parents), 8, requires_grad=True) for _ in range(2))
+    assert mask.runs
     outputs = [
         attention._by_run(module, query, key, value, mask, dropout=0.0, scaling=0.3)[0],
         sdpa_attention_forward(module, query, key, value, mask.clone(), dropout=0.0, scaling=0.3)[0],
@@ -59,7 +61,7 @@ def test_outputs_and_gradients_are_those_under_the_mask(parents, before, heads):
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_a_model_computes_no_more_than_what_is_seen(loaded, monkeypatch):
+def test_a_model_computes_a_run_against_what_it_sees(loaded, monkeypatch):
     sizes = []
     real = attention.sdpa_attention_forward
 
@@ -70,5 +72,18 @@ def test_a_model_computes_no_more_than_what_is_seen(loaded, monkeypatch):
     rows = [([5, 6, 7], [8, 9, 10]), ([5, 6, 11], [12, 13])]
     assert logps.may_share(loaded, 10)  # measured once for each model
     monkeypatch.setattr(attention, "sdpa_attention_forward", counted)
+    monkeypatch.setattr(attention, "_cost", lambda runs: 0)
     logps.completion_logps(loaded, rows, max_tokens=100)
     assert sizes == [(5, 5), (2, 4)] * loaded.config.num_hidden_layers
+
+
+def chain(length, start=-1, first=0):
+    """Return the parents of a run of places that begins at place `first`, after place `start`."""
+    return [start, *range(first, first + length - 1)]
+
+
+def test_rows_of_a_step_are_read_apart_and_many_branches_of_one_prompt_are_not():
+    rows = table([*chain(228), *chain(229, 19, 228)])
+    assert len(attention.apart(rows, torch.float32).runs) == 2
+    branches = table([*chain(300), *(place for n in range(20) for place in chain(3, 299, 300 + 3 * n))])
+    assert not hasattr(attention.apart(branches, torch.float32), "runs")

@@ -18,11 +18,11 @@ class Net(torch.nn.Module):
         return self.second(torch.tanh(self.first(x)))
 
 
-def pair(bias=False, dtype=torch.float32, **settings):
+def pair(base_bias=False, dtype=torch.float32, **settings):
     """Return (a model with a LoRA adapter off its start, the same with `fuse`)."""
     torch.manual_seed(0)
     config = LoraConfig(r=3, lora_alpha=5, target_modules=["first", "second"], init_lora_weights=False, **settings)
-    stock = get_peft_model(Net(bias, dtype), config)
+    stock = get_peft_model(Net(base_bias, dtype), config)
     fused = copy.deepcopy(stock)
     fused_lora.fuse(fused)
     return stock, fused
@@ -52,8 +52,8 @@ def taken(monkeypatch):
     return calls
 
 
-@pytest.mark.parametrize("shape", [(12,), (7, 12), (2, 5, 12)])
-@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"bias": True}], ids=str)
+@pytest.mark.parametrize("shape", [(12,), (7, 12), (2, 5, 12), (0, 12)])
+@pytest.mark.parametrize("settings", [{}, {"use_rslora": True}, {"base_bias": True}], ids=str)
 def test_plain_lora_is_computed_by_it(settings, shape, taken):
     stock, fused = pair(**settings)
     same(stock.train(), fused.train(), torch.randn(shape))
@@ -62,7 +62,13 @@ def test_plain_lora_is_computed_by_it(settings, shape, taken):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"use_dora": True}, {"lora_dropout": 0.5}, {"lora_bias": True, "bias": True}, {"dtype": torch.bfloat16}],
+    [
+        {"use_dora": True},
+        {"lora_dropout": 0.5},
+        {"lora_bias": True, "base_bias": True},
+        {"bias": "lora_only", "base_bias": True},  # trains the base's bias beside its frozen weight
+        {"dtype": torch.bfloat16},
+    ],
     ids=str,
 )
 def test_every_other_layer_stays_pefts(settings, taken):

@@ -31,7 +31,7 @@ def completion_logps(
 
     Every token is scored given all before it. With `distribution`, the tensors have three rows: log-probabilities, and
     the entropy (nats) and the highest log-probability of the distribution each token was drawn from. `max_tokens`
-    bounds the places of one pass; attention costs their square.
+    bounds the places of one pass; attention costs up to their square.
     """
     results: list = [torch.empty((3, 0) if distribution else 0)] * len(pairs)
     with torch.inference_mode():
@@ -211,7 +211,7 @@ def may_share(base, longest: int) -> bool:
     """
     config = base.config.get_text_config()
     windows = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size", "window_size")]
-    if any(window is not None and longest > window for window in windows):
+    if any(window and longest > window for window in windows):  # 0: without one
         return False
     if base not in _SHARES:
         _SHARES[base] = _measured(base)
