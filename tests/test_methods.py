@@ -8,7 +8,8 @@ import torch
 from conftest import as_base_writes_it, make_model
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
-from test_train import PAIRS, ROWS, SETTINGS, Killed, dpo_inputs, fit, killed_after, same
+from test_resumed import Killed, killed_after
+from test_train import PAIRS, ROWS, SETTINGS, dpo_inputs, fit, same
 from transformers import MixtralConfig, MixtralForCausalLM
 
 from tuner import data, dpo, evaluate, logps, model, params, template, train

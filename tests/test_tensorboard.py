@@ -12,7 +12,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_plots_page import BROWSERS
-from test_train import Killed, fit, killed_after
+from test_resumed import Killed, killed_after
+from test_train import fit
 
 from tuner import train
 from tuner.errors import UserError
