@@ -23,6 +23,9 @@ from tuner import params as parameters
 from tuner.errors import UserError
 
 PARAMS = "params.yaml"
+# How often a thread of torch looks whether the others of a matrix product are done, before it sleeps. By default so
+# often that training beside another program takes several times as long (benchmarks/shared_cores.py).
+SPINS = "1000"
 
 
 def run(
@@ -55,6 +58,8 @@ def run(
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns wherever it is installed, wanted or not
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     warnings.filterwarnings("ignore", category=FutureWarning)  # of libraries whose versions are pinned
     malloc.keep_freed()
     started = time.monotonic()

@@ -132,7 +132,7 @@ def test_a_missing_or_unknown_option_is_said_by_the_parser(tmp_path):
 @pytest.fixture
 def in_process(monkeypatch, tmp_path):
     """Call `_stage.run` here with the names of a real script, in a folder with the shipped parameters."""
-    for name in ("TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_TELEMETRY"):
+    for name in ("TOKENIZERS_PARALLELISM", "TRANSFORMERS_VERBOSITY", "HF_HUB_DISABLE_TELEMETRY", "GOMP_SPINCOUNT"):
         monkeypatch.setenv(name, "x")
     monkeypatch.syspath_prepend(STAGES)
     monkeypatch.chdir(tmp_path)
@@ -223,11 +223,12 @@ run(main, "about", reads=[], writes=["folder", "file"])
 """
 
 
-def slow(folder: Path, action: str) -> subprocess.Popen:
+def slow(folder: Path, action: str, **environment: str) -> subprocess.Popen:
     shutil.copy(ROOT / "params.yaml", folder)
     (folder / "slow.py").write_text(SLOW.format(stages=str(STAGES), action=action))
     command = [sys.executable, "slow.py", "--folder", "out/folder", "--file", "out/file"]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=folder, env=os.environ | environment, **pipes, text=True)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +267,18 @@ def test_a_defect_keeps_its_traceback_and_leaves_no_output(tmp_path):
     assert process.returncode == 1
     assert err.startswith("Traceback")
     assert files(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_waiting_threads_leave_their_core_to_others_soon(monkeypatch, tmp_path, given, spins):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    _, err = slow(tmp_path, "import torch", OMP_DISPLAY_ENV="verbose", **given).communicate(timeout=60)
+    if "OPENMP DISPLAY ENVIRONMENT" not in err:
+        pytest.skip("this torch uses another OpenMP than GNU's")
+    assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", err)) == {spins}
 
 
 @pytest.mark.parametrize("given", [None, "root"])
