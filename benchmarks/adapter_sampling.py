@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
 from peft import PeftModel  # noqa: E402
-from results import record  # noqa: E402
+from results import here, record  # noqa: E402
 from transformers import GenerationConfig  # noqa: E402
 
 from tuner import evaluate, items, model, params, template  # noqa: E402
@@ -166,8 +166,10 @@ if __name__ == "__main__":
             }
         if not arguments.no_record:
             record(
-                f"adapter_sampling_{name}_{'greedy' if temperature == 0 else f't{temperature:g}'}"
-                + "_transformers" * (arguments.engine == "transformers"),
+                here(
+                    f"adapter_sampling_{name}_{'greedy' if temperature == 0 else f't{temperature:g}'}"
+                    + "_transformers" * (arguments.engine == "transformers")
+                ),
                 value=round(rate / rates[best], 3),
                 unit="ratio of tokens/s",
                 ours=round(rate, 1),

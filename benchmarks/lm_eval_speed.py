@@ -23,7 +23,7 @@ import torch  # noqa: E402
 from lm_eval import evaluate as stock_evaluate  # noqa: E402
 from lm_eval.models.huggingface import HFLM  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
-from results import record  # noqa: E402
+from results import here, record  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
 from tuner import checks, evaluate, io, items, logps, model, params  # noqa: E402
@@ -110,7 +110,7 @@ if __name__ == "__main__":
             print(f"ratio {rates['ours'] / rates[best]:.2f}; verdicts that differ in the worst round: {apart}")
             if not arguments.no_record:
                 record(
-                    f"lm_eval_speed_{suite}",
+                    here(f"lm_eval_speed_{suite}"),
                     value=round(rates["ours"] / rates[best], 3),
                     unit="ratio of items/s",
                     ours=round(rates["ours"], 3),

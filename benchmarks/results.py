@@ -13,7 +13,7 @@ PATH = Path(__file__).with_name("results.json")
 TOPICS = {
     "Generation": ("agreement", "row_stability", "generation", "adapter_sampling", "sampling_ceiling"),
     "Filtering": ("filter_quality", "filter_scale", "judge"),
-    "Training": ("train_speed", "prompt_tuning", "tune"),
+    "Training": ("train_speed", "shared_cores", "prompt_tuning", "tune"),
     "Evaluation": ("lm_eval_speed", "reward_batches", "ifbench"),
     "Statistics": ("coverage", "clusters"),
     "Cost": ("cost", "overheads"),
@@ -21,13 +21,33 @@ TOPICS = {
 }
 
 
-def machine() -> str:
-    """The processor's name and how many of its cores this process may use."""
-    info = Path("/proc/cpuinfo")
+CPUINFO = Path("/proc/cpuinfo")
+# The widest vectors, by the flag that tells of them in /proc/cpuinfo: they decide what a CPU computes a second.
+VECTORS = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}
+
+
+def machine(info: Path = CPUINFO) -> str:
+    """The processor's name, how many of its cores this process may use, and its widest vectors."""
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{names[0] if names else platform.processor() or platform.machine()}, {cores} cores"
+    parts = [names[0] if names else platform.processor() or platform.machine(), f"{cores} cores", vectors(info)]
+    return ", ".join(part for part in parts if part)
+
+
+def vectors(info: Path = CPUINFO) -> str | None:
+    """Return which of VECTORS this CPU has, the widest; None where it says nothing of them."""
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return next((kind for flag, kind in VECTORS.items() if flag in flags), None)
+
+
+def here(name: str, info: Path = CPUINFO) -> str:
+    """Return the name under which a speed that was measured on this machine stands.
+
+    A CPU without AVX-512 has claims of its own, `<name>_avx2`, beside those of wider ones.
+    """
+    return f"{name}_avx2" if vectors(info) == "AVX2" else name
 
 
 def record(

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from ceiling import ceiling, matmul_parameters  # noqa: E402
-from results import record  # noqa: E402
+from results import here, record  # noqa: E402
 
 from tuner import engine, items, logps, model, params, template  # noqa: E402
 from tuner.params import Sampling  # noqa: E402
@@ -62,7 +62,7 @@ if __name__ == "__main__":
         )
         if not arguments.no_record:
             record(
-                f"sampling_share_of_ceiling_{name}",
+                here(f"sampling_share_of_ceiling_{name}"),
                 value=round(whole / seconds / peak, 3),
                 unit="share of fp32 GEMM rate",
                 tokens_per_second=round(tokens / seconds, 1),

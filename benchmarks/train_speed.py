@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 from ceiling import ceiling, matmul_parameters  # noqa: E402
 from datasets import Dataset  # noqa: E402
-from results import record  # noqa: E402
+from results import here, record  # noqa: E402
 from transformers import PrinterCallback, set_seed  # noqa: E402
 from trl import DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
 
@@ -103,7 +103,7 @@ def losses(trainer) -> list[float]:
 def claim(name: str, ours: float, stock: float, tokens: int, apart: float, **more) -> None:
     """Record how much faster ours is, from the seconds that both took for the supervised tokens."""
     record(
-        name,
+        here(name),
         value=round(stock / ours, 3),
         unit="ratio of supervised tokens/s",
         ours=round(tokens / ours, 1),
@@ -175,7 +175,7 @@ if __name__ == "__main__":
     if not arguments.no_record:
         claim("train_lora_speed_against_trl", ours, stock, supervised, apart)
         record(
-            "train_lora_without_kept_memory",
+            here("train_lora_without_kept_memory"),
             value=round(mapped / ours, 3),
             unit="ratio of seconds to those with it",
             rows=len(pairs),
@@ -191,4 +191,5 @@ if __name__ == "__main__":
         ]
         io.write_csv(ROOT / "docs/train_speed.csv", curves)
         figure(curves, ROOT / "docs/train_speed.png")
-        record("train_lora_share_of_ceiling", value=round(needed / ours / peak, 3), unit="share of fp32 GEMM rate")
+        share = round(needed / ours / peak, 3)
+        record(here("train_lora_share_of_ceiling"), value=share, unit="share of fp32 GEMM rate")

@@ -58,6 +58,13 @@ def test_the_ratio_is_the_median_of_rounds(tokenizer):
     assert lengths == {"ours": {"instructions": 3.0}, "peer": {"instructions": 3.0}}
 
 
+def test_bfloat16_is_left_out_where_it_is_emulated():
+    settings = generation.PEERS["transformers"].settings
+    assert generation.usable(settings, True) == list(settings)
+    assert {values["dtype"] for values in generation.usable(settings, False)} == {"float32"}
+    assert generation.usable(generation.PEERS["llama_cpp"].settings, False)  # which have no such choice
+
+
 def test_few_rows_are_the_first_of_every_part(tokenizer):
     job = {"model": "m", "parts": {"instructions": generation.instructions_part(tokenizer, SETTINGS, 5)}}
     few = generation.first_rows(job, 2)["parts"]["instructions"]

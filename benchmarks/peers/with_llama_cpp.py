@@ -1,4 +1,4 @@
-"""llama.cpp's server in this process (xllamacpp): one slot a row, continuous batching."""
+"""llama.cpp's server in this process (xllamacpp): settings["sequences"] slots, continuous batching."""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from peer import serve
 
 
 def load(job):
-    slots = max(len(part["ids"]) for part in job["parts"].values())
+    slots = job["settings"]["sequences"]
     longest = max(
         len(ids) + part["sampling"]["max_new_tokens"] for part in job["parts"].values() for ids in part["ids"]
     )
