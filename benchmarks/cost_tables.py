@@ -60,7 +60,7 @@ def exponents(root: Path) -> str:
             points = cost_model.points(measured, stage, along, value)
             told = value == "seconds" or min(size for _, size in points) >= ADDED
             slope, error = cost_model.exponent(points) if told else (0, 0)
-            shown.append(f"{slope:.2f} ± {error:.2f}" if told else f"adds too little to tell (below {ADDED} MB)")
+            shown.append(f"{slope:.2f} ± {error:.2f}" if told else f"one of its jobs adds less than {ADDED} MB")
         lines.append(f"| {stage} | {GROWN[along]} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
@@ -111,15 +111,16 @@ def prediction(root: Path) -> str:
     claims, measured = io.read_json(root / "benchmarks/results.json"), cost_model.read_table(root / "docs/cost.csv")
     speed = claims["filter_rows_per_cpu_second_1000000"]["value"]
     slower = cost_prediction.slowed(cost_prediction.measured_device(claims), Workload())
-    found = [_mean_ratio(measured, slower, *one) for one in series(measured) if one[0] not in COUNTED]
+    known = [one for one in series(measured) if one[0] not in COUNTED]
+    found = [ratio for one in known for _, ratio in cost_prediction.ratios(measured, slower, *one)]
     return (
         cost_prediction.shown_gpus(root / "docs/gpus.csv", Workload())
         + f"\nA million *sampled* rows. Of the default run's, {100 * kept['kept'] / kept['in']:.0f} % pass the "
         f"filters; at such a share a million kept ones take {kept['in'] / kept['kept']:.1f} times `generate`. "
         f"Filtering a million like the default run's takes one core {1e6 / speed / 60:.0f} minutes.\n\n"
         f"With those shares of this CPU's own rates, the formulas gave {min(found):.2f} to {max(found):.2f} times "
-        f"what was measured on it (below). If they are as far off on a card, an hour of the table is "
-        f"{60 / max(found):.0f} to {60 / min(found):.0f} minutes.\n"
+        "what a job took on it (below: the means of each series). If they are as far off on a card, an hour of the "
+        f"table is {60 / max(found):.0f} to {60 / min(found):.0f} minutes.\n"
     )
 
 

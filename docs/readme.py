@@ -87,16 +87,16 @@ def quality(root: Path) -> str:
     )
 
 
-# Claims of benchmarks/results.json -> what was done, and by whom beside this project, with the settings found fastest.
+# Claims of benchmarks/results.json -> what was done, and by whom beside this project.
 PEERS = {
-    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with its TransformersLLM in {dtype}"),
-    "generation_against_transformers": ("Magpie rows", "transformers' `generate` in {dtype}, batches of {batch}"),
-    "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences, weights in {weights}"),
-    "generation_against_vllm": ("Magpie rows", "vLLM on the CPU in {dtype}"),
-    "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU in {dtype}"),
-    "adapter_sampling_lora_greedy": ("replies with LoRA on", "`generate` with PEFT"),
-    "adapter_sampling_ia3_greedy": ("replies with IA3 on", "`generate` with PEFT"),
-    "adapter_sampling_prompt_tuning_greedy": ("replies with prompt tuning on", "`generate` with PEFT"),
+    "generation_against_distilabel": ("Magpie rows", "distilabel's Magpie with its TransformersLLM, 12 of the rows"),
+    "generation_against_transformers": ("Magpie rows", "transformers' `generate`"),
+    "generation_against_llama_cpp": ("Magpie rows", "llama.cpp, parallel sequences"),
+    "generation_against_vllm": ("Magpie rows", "vLLM on the CPU"),
+    "generation_bfloat16_against_vllm": ("Magpie rows in bfloat16", "vLLM on the CPU"),
+    "adapter_sampling_lora_greedy": ("greedy replies with LoRA on", "`generate` with PEFT"),
+    "adapter_sampling_ia3_greedy": ("greedy replies with IA3 on", "`generate` with PEFT"),
+    "adapter_sampling_prompt_tuning_greedy": ("greedy replies with prompt tuning on", "`generate` with PEFT"),
     "train_lora_speed_against_trl": ("training LoRA", "TRL's SFTTrainer"),
     "train_dpo_speed_against_trl": ("training DPO", "TRL's DPOTrainer"),
     "lm_eval_speed_knowledge": ("scoring choices", "lm-evaluation-harness"),
@@ -107,29 +107,40 @@ PEERS = {
 def peers(root: Path) -> str:
     """Return how fast this is beside other tools, from benchmarks/results.json."""
     claims = io.read_json(root / "benchmarks/results.json")
-    lines = ["| work | unit | here | peer | | ratio | ratio with AVX2 alone |", "|:--|:--|--:|--:|:--|--:|--:|"]
+    lines = [
+        "| work | unit | peer | with AVX-512: here, there | ratio | with AVX2 alone: here, there | ratio |",
+        "|:--|:--|:--|:--|--:|:--|--:|",
+    ]
     for name, (work, peer) in PEERS.items():
-        claim = claims[name]
-        version, _, settings = claim["peer_version"].partition("; ")
-        version = version.partition(", generate")[0].partition(", hf")[0]
-        peer = peer.format(**ast.literal_eval(settings or "{}"))
-        unit = claim["unit"].removeprefix("ratio of ")
-        ours, theirs = (f"{claim[side]:.3g}" for side in ("ours", "peer"))
-        peer = f"{peer} ({version.replace('==', ' ')})"
-        narrow = claims.get(f"{name}_avx2")
-        other = f"**{narrow['value']:.1f}** ({narrow['ours']:.3g}, {narrow['peer']:.3g})" if narrow else ""
-        lines.append(f"| {work} | {unit} | {ours} | {theirs} | {peer} | **{claim['value']:.1f}** | {other} |")
+        wide, narrow = claims.get(name), claims.get(f"{name}_avx2")
+        claim = wide or narrow
+        version = claim["peer_version"].partition("; ")[0].partition(", generate")[0].partition(", hf")[0]
+        cells = [work, claim["unit"].removeprefix("ratio of "), f"{peer} ({version.replace('==', ' ')})"]
+        for one in (wide, narrow):
+            cells += ["", ""] if one is None else [_sides(one), f"**{one['value']:.1f}**"]
+        lines.append("| " + " | ".join(cells) + " |")
     alone = [claims[name]["ratio_instructions"] for name in PEERS if name.endswith("_vllm")]
     rensa, idle = claims["duplicate_index_time_against_rensa"], claims["dvc_repro_with_nothing_to_do"]
+    shares = [claims[name]["value"] for name in ("train_lora_share_of_ceiling", "sampling_share_of_ceiling_openvino")]
     return (
-        "On two CPU cores, with the default model: the same rows, lengths and stop rules on both sides, in one "
+        "On two CPU cores, with the default model: the same weights, lengths and stop rules on both sides, in one "
         "run of a script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
         + "\n".join(lines)
-        + f"\n\nSlower than a peer: instructions without their answers beside vLLM ({alone[0]:.2f} times as fast, in "
-        f"bfloat16 {alone[1]:.2f}), and the index of near duplicates beside rensa ({rensa['ours']:.0f} against "
-        f"{rensa['peer']:.0f} us a row, in {claims['duplicate_index_bytes_against_rensa']['value']:.2f} of its "
-        f"memory). `dvc repro` with nothing to do takes {idle['value']:.1f} times as long as `dvc status`.\n"
+        + f"\n\nSlower than a peer: instructions without their answers beside vLLM ({alone[0]:.2f} times as fast with "
+        f"AVX-512, in bfloat16 {alone[1]:.2f}), and the index of near duplicates beside rensa ({rensa['ours']:.0f} "
+        f"against {rensa['peer']:.0f} us a row, in {claims['duplicate_index_bytes_against_rensa']['value']:.2f} of its "
+        f"memory). `dvc repro` with nothing to do takes {idle['value']:.2f} times as long as `dvc status`. Of what a "
+        f"CPU with AVX-512 does in float32 matrix products alone, training LoRA reaches {100 * shares[0]:.0f} % and "
+        f"openvino's writing of replies {100 * shares[1]:.0f} %.\n"
     )
+
+
+def _sides(claim: dict) -> str:
+    """Return both rates of a claim, and in which setting the peer was fastest."""
+    settings = ast.literal_eval(claim["peer_version"].partition("; ")[2] or "{}")
+    words = {"dtype": "{}", "weights": "weights in {}", "batch": "batches of {}", "sequences": "{} sequences"}
+    chosen = ", ".join(words[name].format(value) for name, value in settings.items())
+    return f"{claim['ours']:.3g}, {claim['peer']:.3g}" + f" ({chosen})" * bool(chosen)
 
 
 def harder(root: Path) -> str:

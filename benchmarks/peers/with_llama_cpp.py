@@ -24,7 +24,7 @@ def load(job):
     def sample(part):
         sampling = part["sampling"]
         settings = {
-            "samplers": ["temperature", "top_k", "top_p"],  # in the others' order
+            "samplers": ["penalties", "temperature", "top_k", "top_p"],  # in the others' order
             "n_predict": sampling["max_new_tokens"],
             "stop": job["stop"],
             **{name: sampling[name] for name in ("temperature", "top_k", "top_p")},
