@@ -20,7 +20,6 @@ TOPICS = {
     "Other": (),
 }
 
-
 CPUINFO = Path("/proc/cpuinfo")
 # The widest vectors, by the flag that tells of them in /proc/cpuinfo: they decide what a CPU computes a second.
 VECTORS = {"amx_tile": "AMX", "avx512_bf16": "AVX-512 with bfloat16", "avx512f": "AVX-512", "avx2": "AVX2"}

@@ -1,7 +1,7 @@
 """What a training step takes while another program works on the same cores: `python benchmarks/shared_cores.py`.
 
 Of the threads that share a matrix product, those that are done wait for the last. By GNU's OpenMP, which torch uses,
-they spin for some milliseconds first, on a core that the last one may need. The stages let them spin less
+they spin first, on a core that the last one may need. The stages let them spin less
 (SPINS in stages/_stage.py). Timed are steps of LoRA on random rows of the default run's usual length, in a process of
 its own: as the stages and as the library would have it, alone and beside a program that never rests. Run on a machine
 with nothing else to do.

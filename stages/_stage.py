@@ -24,8 +24,8 @@ from tuner.errors import UserError
 
 PARAMS = "params.yaml"
 # How often a thread of torch looks whether the others of a matrix product are done, before it sleeps. By default so
-# often that training beside another program takes 1.6 times as long; alone, sleeping costs 2 to 5 %
-# of the time (benchmarks/shared_cores.py).
+# often that training beside another program takes 1.6 times as long; alone, sleeping costs up to 5 % of the time
+# (benchmarks/shared_cores.py).
 SPINS = "1000"
 
 

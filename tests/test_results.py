@@ -1,5 +1,6 @@
 """benchmarks/results.json: what a machine is called, and where the speeds of narrow vectors stand."""
 
+import json
 import sys
 
 import pytest
@@ -47,6 +48,6 @@ def test_a_claim_replaces_its_own_and_no_other(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["benchmarks/speed.py", "--rows", "8"])
     for name, value in (("one", 1.0), ("other", 2.0), ("one", 3.0)):
         results.record(name, value=value, unit="s")
-    found = results.json.loads(results.PATH.read_text())
+    found = json.loads(results.PATH.read_text())
     assert {name: claim["value"] for name, claim in found.items()} == {"one": 3.0, "other": 2.0}
     assert found["one"]["command"] == "python benchmarks/speed.py --rows 8"
