@@ -1,7 +1,7 @@
 # make repro   the whole job: environment, then every stage that is not up to date
 # make test    lint and tests, on the environment they install
 # make tune    learning rates of all methods, tried on validation data as DVC experiments
-# make readme  fill the tables of README, benchmarks/README.md and docs/cost.md from what is committed
+# make readme  fill the tables of README, benchmarks/README.md and docs/cost.md from what is in the folder
 # make push / make pull   data and adapters to and from the DVC remote
 
 PYTHON ?= python3.11

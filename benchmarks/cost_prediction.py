@@ -171,4 +171,11 @@ if __name__ == "__main__":
     for field in fields(Workload):
         parser.add_argument(f"--{field.name}", type=field.type, default=field.default)
     options = vars(parser.parse_args())
-    print(shown_gpus(options.pop("gpus"), Workload(**options)), end="")
+    path = options.pop("gpus")
+    try:
+        shown = shown_gpus(path, Workload(**options))
+    except OSError as error:
+        raise SystemExit(f"error: {path}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise SystemExit(f"error: {path}: not a table like docs/gpus.csv: {error}") from None
+    print(shown, end="")

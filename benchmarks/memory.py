@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tuner import io, params  # noqa: E402
+from tuner.errors import UserError  # noqa: E402
 
 # The model is gated, so its shapes are stated here, as public descriptions of its config.json give them.
 SHAPES = {
@@ -140,6 +141,11 @@ if __name__ == "__main__":
     parser.add_argument("preset", type=Path)
     parser.add_argument("--bytes", type=int, default=2, choices=(2, 4), help="of a number: 2 on a GPU, 4 on a CPU")
     arguments = parser.parse_args()
-    for stage, parts in steps(params.load(arguments.preset), arguments.bytes).items():
+    try:
+        found = steps(params.load(arguments.preset), arguments.bytes)
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
+    print(f"{arguments.bytes} bytes a number (--bytes)")
+    for stage, parts in found.items():
         shown = ", ".join(f"{name} {size / 1000:.1f}" for name, size in parts.items())
         print(f"{stage}: {sum(parts.values()) / 1000:.1f} GB ({shown})")

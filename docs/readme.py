@@ -124,8 +124,9 @@ def peers(root: Path) -> str:
     names = ("train_lora_share_of_ceiling", "train_lora_share_of_ceiling_avx2", "sampling_share_of_ceiling_openvino")
     shares = [f"{100 * claims[name]['value']:.0f} %" for name in names]
     return (
-        "On two CPU cores, with the default model: the same weights, lengths and stop rules on both sides, in one "
-        "run of a script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
+        "On two CPU cores, with the default model: the same weights, lengths and stop rules on both sides, ours in "
+        "float32 where it does not say otherwise and the peer in the format beside its number, in one run of a "
+        "script that installs the peer where it needs to. [Every command](benchmarks/README.md).\n\n"
         + "\n".join(lines)
         + f"\n\nSlower than a peer: instructions without their answers beside vLLM ({alone[0]:.2f} times as fast with "
         f"AVX-512, in bfloat16 {alone[1]:.2f}), and the index of near duplicates beside rensa ({rensa['ours']:.0f} "

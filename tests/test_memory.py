@@ -1,5 +1,8 @@
 """The estimate of memory, against what a model's tensors really take."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from closure import ROOT
@@ -66,3 +69,21 @@ def test_a_preset_fits_its_card(name):
     stages = memory.steps(params.load(ROOT / "presets" / name), width=2)
     for stage, parts in stages.items():
         assert sum(parts.values()) / 1000 < 0.9 * card, (stage, parts)  # the rest is CUDA's and the allocator's
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["memory.py", "none.yaml"], "error: none.yaml: No such file"),
+        (["cost_prediction.py", "--gpus", "none.csv"], "error: none.csv: No such file"),
+        (["cost_prediction.py", "--gpus", "metrics/summary.csv"], "error: metrics/summary.csv: not a table like"),
+    ],
+)
+def test_a_file_that_is_not_there_or_another_is_one_line(command, said):
+    script, *options = command
+    done = subprocess.run(
+        [sys.executable, f"benchmarks/{script}", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
