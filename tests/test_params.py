@@ -253,6 +253,11 @@ BAD = {
         "filter.min_response_words = 500",
         f"filter.max_response_words = {SHIPPED['filter']['max_response_words']}",
     ),
+    "a server without an address": (
+        [("candidates/engine", "server")],
+        "candidates.engine = 'server'",
+        "needs runtime.server_url",
+    ),
     "as many virtual tokens as a row may have": (
         [("prompt_tuning/num_virtual_tokens", 512)],
         "prompt_tuning.num_virtual_tokens = 512",

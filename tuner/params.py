@@ -386,5 +386,8 @@ def _conflicts(params: Params) -> Iterator[str]:
     for number, cell in enumerate(params.generate.instruction):
         if cell.temperature == 0:
             yield f"generate.instruction[{number}].temperature = 0.0: {GREEDY}"
+    for name in ("generate", "verify", "reward", "candidates"):
+        if getattr(params, name).engine == "server" and params.runtime.server_url is None:
+            yield wrong(f"{name}.engine", "needs runtime.server_url, such as http://127.0.0.1:8000")
     if params.candidates.sampling.temperature == 0:
         yield wrong("candidates.sampling.temperature", GREEDY)
