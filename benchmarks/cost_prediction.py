@@ -19,6 +19,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks import cost_model, memory  # noqa: E402
 from benchmarks.cost_model import Device  # noqa: E402
+from tuner.errors import UserError  # noqa: E402
 
 # Of the jobs that benchmarks/cost.py measures, with the default model and params.yaml.
 CHUNK = 64  # rows that are sampled together (generate.chunk)
@@ -42,19 +43,27 @@ class Workload:
 
 
 def gpus(path: Path) -> dict[str, tuple[Device, float]]:
-    """Return name -> (device at its data sheet's rates, price an hour) from a table like docs/gpus.csv."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return {
-            row["gpu"]: (
-                Device(
-                    compute=float(row["dense_bfloat16_teraflops"]) * 1e12,
-                    bandwidth=float(row["bandwidth_gigabytes_per_second"]) * 1e9,
-                    memory=float(row["memory_gigabytes"]) * 1e9,
-                ),
-                float(row["price_per_hour"]),
-            )
-            for row in csv.DictReader(file)
-        }
+    """Return name -> (device at its data sheet's rates, price an hour) from a table like docs/gpus.csv.
+
+    UserError where it is none.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {
+                row["gpu"]: (
+                    Device(
+                        compute=float(row["dense_bfloat16_teraflops"]) * 1e12,
+                        bandwidth=float(row["bandwidth_gigabytes_per_second"]) * 1e9,
+                        memory=float(row["memory_gigabytes"]) * 1e9,
+                    ),
+                    float(row["price_per_hour"]),
+                )
+                for row in csv.DictReader(file)
+            }
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: not a table like docs/gpus.csv: {error}") from None
 
 
 def slowed(device: Device, work: Workload) -> Device:
@@ -171,11 +180,8 @@ if __name__ == "__main__":
     for field in fields(Workload):
         parser.add_argument(f"--{field.name}", type=field.type, default=field.default)
     options = vars(parser.parse_args())
-    path = options.pop("gpus")
     try:
-        shown = shown_gpus(path, Workload(**options))
-    except OSError as error:
-        raise SystemExit(f"error: {path}: {error.strerror}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise SystemExit(f"error: {path}: not a table like docs/gpus.csv: {error}") from None
+        shown = shown_gpus(options.pop("gpus"), Workload(**options))
+    except UserError as error:
+        raise SystemExit(f"error: {error}") from None
     print(shown, end="")
