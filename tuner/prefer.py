@@ -16,6 +16,7 @@ An answer is {"text", "finish", "reward"}, a judged one {"text", "finish", "met"
 that was cut at the token limit, for DPO would teach its end; no empty answer is in a pair, nor two of the same text.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from statistics import fmean, pstdev
@@ -48,7 +49,8 @@ def pairs(scored: Sequence[dict], judged: Sequence[dict], settings: Prefer) -> t
     same keys for every policy: in = kept + dropped, dropped = the sum of dropped_<reason>; and of the training pairs
     `mean_margin` (units of the reward) and the mean words of chosen and of rejected, whose difference is a bias that
     DPO learns too. For "verified" the reward is the share of its checks that an answer meets. None of this counts the
-    `verified` pairs that join those of another policy: `verified_pairs` to train on, and all there are to validate.
+    `verified` pairs that join those of another policy: `verified_pairs` of those to train on, and as large a share of
+    those to validate.
     """
     rows = judged if settings.policy == "verified" else scored
     kept, reasons = _chosen(rows, settings.policy, settings.min_margin)
@@ -62,7 +64,8 @@ def pairs(scored: Sequence[dict], judged: Sequence[dict], settings: Prefer) -> t
     if settings.policy != "verified" and settings.verified_pairs:
         checked, _ = _chosen(judged, "verified", 0.0)
         train, validation = ([row for row in checked if row["split"] == name] for name in ("train", "validation"))
-        joined = [*train[: settings.verified_pairs], *validation]
+        share = min(1.0, settings.verified_pairs / max(1, len(train)))
+        joined = [*train[: settings.verified_pairs], *validation[: math.ceil(share * len(validation))]]
     return [*kept, *joined], counts | {"verified": len(joined)}
 
 
