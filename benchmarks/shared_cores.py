@@ -28,14 +28,14 @@ def seconds_a_step(count: int) -> float:
     """Train for some steps of two rows in this process, and return what one takes."""
     import torch
 
-    from tuner import fused_lora, logps, malloc, model, params, train
+    from tuner import linear, logps, malloc, model, params, train
 
     malloc.keep_freed()
     found = params.load(ROOT / "params.yaml")
     student = ROOT / "models" / found.student
     torch.manual_seed(0)
     adapted = train.adapted(model.load(student, device="cpu", dtype="float32"), "lora", found.adapters["lora"], student)
-    fused_lora.fuse(adapted)
+    linear.fuse(adapted)
     words = adapted.get_base_model().config.vocab_size
     optimizer = torch.optim.AdamW([weight for weight in adapted.parameters() if weight.requires_grad], fused=True)
     ends = []

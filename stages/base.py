@@ -2,7 +2,7 @@
 
 import tempfile
 
-from _stage import run
+from _stage import progress, run
 
 
 def main(paths, params, scratch):
@@ -11,7 +11,7 @@ def main(paths, params, scratch):
     source = params.model(paths.name)
     scratch.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=scratch) as work, io.atomic(paths.model) as folder:
-        card = base.write(paths.name, source, folder, type(scratch)(work))
+        card = base.write(paths.name, source, folder, type(scratch)(work), progress)
     return f"{card['name']}, {card['parameters'] / 1e6:.0f}M parameters, licence {card['license']}"
 
 

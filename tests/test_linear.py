@@ -6,7 +6,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
-from tuner import fused_lora
+from tuner import linear
 
 
 class Net(torch.nn.Module):
@@ -21,10 +21,11 @@ class Net(torch.nn.Module):
 def pair(base_bias=False, dtype=torch.float32, **settings):
     """Return (a model with a LoRA adapter off its start, the same with `fuse`)."""
     torch.manual_seed(0)
-    config = LoraConfig(r=3, lora_alpha=5, target_modules=["first", "second"], init_lora_weights=False, **settings)
+    settings = {"target_modules": ["first", "second"], **settings}
+    config = LoraConfig(r=3, lora_alpha=5, init_lora_weights=False, **settings)
     stock = get_peft_model(Net(base_bias, dtype), config)
     fused = copy.deepcopy(stock)
-    fused_lora.fuse(fused)
+    linear.fuse(fused)
     return stock, fused
 
 
@@ -47,8 +48,8 @@ def same(stock, fused, x) -> None:
 def taken(monkeypatch):
     """How often the faster product was used."""
     calls = []
-    real = fused_lora._Product.apply
-    monkeypatch.setattr(fused_lora._Product, "apply", lambda *inputs: calls.append(1) or real(*inputs))
+    real = linear._Product.apply
+    monkeypatch.setattr(linear._Product, "apply", lambda *inputs: calls.append(1) or real(*inputs))
     return calls
 
 
@@ -118,3 +119,48 @@ def test_a_base_that_is_trained_as_well_gets_its_gradient(taken):
             weight.requires_grad_(True)
     same(stock, fused, torch.randn(4, 12))
     assert not taken
+
+
+@pytest.fixture
+def wide(monkeypatch):
+    """Ten outputs count as wide, and the CPU as one with AVX2 alone; how often the faster product was used."""
+    monkeypatch.setattr(linear, "WIDE", 10)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    calls = []
+    real = linear._onednn
+    monkeypatch.setattr(linear, "_onednn", lambda *inputs: calls.append(1) or real(*inputs))
+    return calls
+
+
+@pytest.mark.parametrize("shape", [(12,), (7, 12), (2, 5, 12), (0, 12)])
+def test_wide_layers_are_computed_by_the_other_library(shape, wide):
+    stock, fused = pair(target_modules=["first"])
+    assert isinstance(fused.base_model.model.second, linear.WideLinear)
+    same(stock.train(), fused.train(), torch.randn(shape))
+    assert len(wide) == 2  # under LoRA and without it
+
+
+@pytest.mark.parametrize("settings", [{"base_bias": True}, {"dtype": torch.bfloat16}], ids=str)
+def test_wide_layers_it_is_not_made_for_stay_torchs(settings, wide):
+    stock, fused = pair(target_modules=["first"], **settings)
+    same(stock.train(), fused.train(), torch.randn(4, 12, dtype=settings.get("dtype", torch.float32)))
+    assert not wide
+
+
+def test_a_wide_layer_that_is_trained_gets_its_gradient(wide):
+    stock, fused = pair(target_modules=["first"], modules_to_save=["second"])
+    same(stock.train(), fused.train(), torch.randn(4, 12))
+    assert len(wide) == 1
+
+
+def test_dora_on_a_wide_layer_stays_pefts(wide):
+    stock, fused = pair(target_modules=["first"], use_dora=True)
+    same(stock.train(), fused.train(), torch.randn(4, 12))
+
+
+def test_narrow_layers_stay_as_they_are_and_with_avx512_all(wide, monkeypatch):
+    monkeypatch.setattr(linear, "WIDE", 13)
+    assert type(pair(target_modules=["first"])[1].base_model.model.second) is torch.nn.Linear
+    monkeypatch.setattr(linear, "WIDE", 10)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert type(pair(target_modules=["first"])[1].base_model.model.second) is torch.nn.Linear

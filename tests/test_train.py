@@ -8,7 +8,7 @@ from closure import ROOT, closure
 from peft import AutoPeftModelForCausalLM
 from safetensors.torch import load_file
 
-from tuner import data, dpo, fused_lora, logps, model, template, train
+from tuner import data, dpo, linear, logps, model, template, train
 from tuner.errors import UserError
 from tuner.params import Dpo, Method, Train
 
@@ -100,7 +100,7 @@ def test_every_method_learns_the_same_labels_and_no_padding(method, tiny, tokeni
 
     class Watched(train.RowTrainer):
         def compute_loss(self, model, inputs, *args, **kwargs):
-            fused = any(isinstance(layer, fused_lora.FusedLinear) for layer in model.modules())
+            fused = any(isinstance(layer, linear.FusedLinear) for layer in model.modules())
             assert fused == (method == "lora")
             seen.append({name: value.clone() for name, value in inputs.items()})
             return super().compute_loss(model, inputs, *args, **kwargs)
@@ -292,7 +292,7 @@ def test_dpo_starts_at_ln_2_with_its_start_as_reference(trained, tiny, tokenizer
     )
     assert [point["step"] for point in curve.training] == [1, 2, 3, 4]
     assert all({"accuracy", "margin", "logps_chosen", "logps_rejected"} <= set(point) for point in curve.training)
-    assert any(isinstance(layer, fused_lora.FusedLinear) for layer in trainer.model.modules())
+    assert any(isinstance(layer, linear.FusedLinear) for layer in trainer.model.modules())
     assert curve.training[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)
     assert curve.training[0]["margin"] == pytest.approx(0, abs=1e-4)
     assert curve.validation[0]["loss"] == pytest.approx(math.log(2), abs=1e-4)

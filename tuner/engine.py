@@ -46,10 +46,6 @@ def choose(kind: str, folder: str | Path, runtime: Runtime) -> str:
         raise UserError(f"engine: {kind} samples from a GGUF and {folder} has none; use engine: transformers")
     if kind in OPENVINO:
         require_format(kind)
-    if kind == "server" and runtime.server_url is None:
-        raise UserError(
-            "engine: server needs runtime.server_url, such as http://127.0.0.1:8000; start one, or use auto"
-        )
     return _in_format("transformers", dtype) if kind == "transformers" else kind
 
 

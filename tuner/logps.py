@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.autograd.function import once_differentiable
 from transformers import Cache
 from transformers.utils import ModelOutput
 
@@ -73,15 +74,36 @@ def one_pass(model, pairs: list[Pair], distribution: bool = False) -> list:
 def _pass(model, base, pairs: list[Pair], distribution: bool) -> list:
     trie = Trie(pairs)
     logits = forward(model, base, trie)[1].float()
-    logps = logits.log_softmax(-1)
-    results = []
-    for (_, completion), places in zip(pairs, trie.places, strict=True):
-        found = logps[places, completion]
-        if distribution:
-            own = logps[places]
-            found = torch.stack([found, -(own.exp() * own).sum(-1), own.amax(-1)])
-        results.append(found)
-    return results
+    places = torch.tensor([place for own in trie.places for place in own], device=logits.device)
+    tokens = torch.tensor([token for _, completion in pairs for token in completion], device=logits.device)
+    if distribution:
+        logps = logits.log_softmax(-1)
+        every = torch.stack([-(logps.exp() * logps).sum(-1), logps.amax(-1)])
+        found = torch.cat([logps[None, places, tokens], every[:, places]])
+    else:
+        found = _Picked.apply(logits, places, tokens)
+    return list(found.split([len(completion) for _, completion in pairs], dim=-1))
+
+
+class _Picked(torch.autograd.Function):
+    """log_softmax(logits)[places, tokens] for logits (rows, vocabulary), with one array of that size for the gradient.
+
+    Autograd takes four: zeros for what was picked of each row of data, their sum, and the softmax's own.
+    """
+
+    @staticmethod
+    def forward(ctx, logits, places, tokens):
+        logps = logits.log_softmax(-1)
+        ctx.save_for_backward(logps, places, tokens)
+        return logps[places, tokens]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        logps, places, tokens = ctx.saved_tensors
+        of_row = gradient.new_zeros(len(logps), 1).index_add_(0, places, gradient[:, None])
+        of_logits = logps.exp().mul_(of_row.neg_())
+        return of_logits.index_put_((places, tokens), gradient, accumulate=True), None, None
 
 
 def forward(model, base, trie: "Trie", cache: Cache | None = None):
@@ -120,7 +142,7 @@ def forward(model, base, trie: "Trie", cache: Cache | None = None):
     if sees is not None:
         inputs["attention_mask"] = attention.apart(sees, base.dtype)
     output = module(**inputs, position_ids=positions, logits_to_keep=keep, use_cache=cache is not None)
-    return module, output.logits[0], count
+    return module, output.logits.squeeze(0), count
 
 
 class Shared:

@@ -10,6 +10,7 @@ import os
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from tuner import template
@@ -40,11 +41,18 @@ class ServerEngine:
             raise UserError(f"runtime.server_url = {url}: the server names no model at /v1/models")
         self.model = served[0]["id"]
 
-    def sample(self, prompts: list[list[int]], seeds: list[int], samplings: list[Sampling]) -> list[Sample]:
+    def sample(
+        self,
+        prompts: list[list[int]],
+        seeds: list[int],
+        samplings: list[Sampling],
+        progress: Callable[..., Iterable] = iter,
+    ) -> list[Sample]:
         """Return one sample a prompt, in the order of the prompts; UserError where the server does not answer."""
         pool = ThreadPoolExecutor(self.rows)
         try:
-            return list(pool.map(lambda row: self._sample(*row), zip(prompts, seeds, samplings, strict=True)))
+            answers = pool.map(lambda row: self._sample(*row), zip(prompts, seeds, samplings, strict=True))
+            return [answer for _, answer in zip(progress(range(len(prompts))), answers, strict=True)]
         finally:
             pool.shutdown(cancel_futures=True)  # after a failure, the rows that wait need not fail as well
 

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from transformers import PrinterCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
-from tuner import adapter_config, attention, cache, curve, data, fused_lora, hardware, io, logps, model, template
+from tuner import adapter_config, attention, cache, curve, data, hardware, io, linear, logps, model, template
 from tuner.curve import FILE as CURVE_FILE
 from tuner.curve import Curve
 from tuner.errors import UserError
@@ -26,7 +26,7 @@ class RowTrainer(SFTTrainer):
     """TRL's supervised fine-tuning, on a forward pass that computes no padding and shared prompts once."""
 
     def __init__(self, *, max_tokens: int, model: PeftModel, **arguments):
-        fused_lora.fuse(model)
+        linear.fuse(model)
         super().__init__(model=model, **arguments)
         self.max_tokens = max_tokens
 
@@ -135,7 +135,7 @@ def run(trainer, scratch: Path) -> bool:
 
 def key(*inputs: object) -> str:
     """Return the fingerprint of what a run's checkpoints depend on: `inputs`, this code and the trainers' versions."""
-    modules = (adapter_config, attention, cache, curve, data, fused_lora, hardware, logps, model, template)
+    modules = (adapter_config, attention, cache, curve, data, linear, hardware, logps, model, template)
     code = [Path(module.__file__) for module in modules]
     return io.fingerprint(*inputs, [version(package) for package in TRAINERS], Path(__file__), *code)
 
