@@ -205,7 +205,7 @@ def measure_device(no_record: bool) -> None:
     """Print and record the best rates of float32 matrix products (as layers of the model) and of reading memory."""
     import torch
 
-    from benchmarks import train_speed
+    from benchmarks.ceiling import ceiling
 
     weights, vector = torch.randn(16384, 8192), torch.randn(8192)  # 512 MiB, far beyond any cache
     best = 0.0
@@ -213,7 +213,7 @@ def measure_device(no_record: bool) -> None:
         started = time.perf_counter()
         torch.mv(weights, vector)
         best = max(best, weights.numel() * 4 / (time.perf_counter() - started) / 1e9)
-    products = train_speed.ceiling()
+    products = ceiling()
     print(f"{products:.1f} GFLOP/s in float32 products, {best:.2f} GB/s read by a product of matrix and vector")
     if no_record:
         return

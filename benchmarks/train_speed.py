@@ -2,14 +2,15 @@
 
 Both are LoRA in float32 on the CPU, from the same seed, with the settings of params.yaml. Stock TRL is SFTTrainer and
 DPOTrainer with their own collators (rows padded to the longest of a step) and their own forward passes; DPO's seconds
-hold the reference's log-probabilities, which both compute once. Stock TRL goes first; after it, freed memory is kept
-as the stages keep it (tuner/malloc.py). The losses of all steps are compared as well, and drawn in
-docs/train_speed.png: the same computation, or the ratio means nothing. Ours is timed without the kept memory as well,
-before stock TRL. Useful work for the share of the ceiling: 4 operations a weight and place that is computed. Run on a
-machine with nothing else to do.
+hold the reference's log-probabilities, which both compute once. Each training is a process of its own, and they take
+turns, step by step, while the others wait: a machine that is slower for a minute is so for all. Freed memory is kept in
+ours as in the stages (tuner/malloc.py); ours without that takes part as well. The losses of all steps are compared,
+and drawn in docs/train_speed.png: the same computation, or the ratio means nothing. Useful work for the share of the
+ceiling: 4 operations a weight and place that is computed. Run on a machine with nothing else to do.
 """
 
 import argparse
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -24,11 +25,14 @@ import torch  # noqa: E402
 from ceiling import ceiling, matmul_parameters  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from results import here, record  # noqa: E402
-from transformers import PrinterCallback, set_seed  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+from transformers import PrinterCallback, TrainerCallback, set_seed  # noqa: E402
 from trl import DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
 
 from tuner import data, dpo, io, logps, malloc, model, params, train  # noqa: E402
 from tuner.figure_style import BLACK, KNOWN, canvas  # noqa: E402
+
+OURS, MAPPED, STOCK = "ours", "ours without the kept memory", "stock TRL"
 
 
 class Counted(logps.Trie):
@@ -51,33 +55,100 @@ class StockPairs(DPOTrainer):
         super().__init__(**arguments)
 
 
-def sft(kind, found: params.Params, pairs: list, **more) -> tuple[float, list[float]]:
-    """Return (seconds, the loss of every step) of one pass over the rows."""
+class Turns(TrainerCallback):
+    """Takes each step when the process at the other end of a pipe says so, and answers with its seconds."""
+
+    def __init__(self, pipe):
+        self.pipe = pipe
+
+    def on_train_begin(self, *arguments, **named) -> None:
+        answer(self.pipe, 0.0)  # no step begins before all are loaded
+
+    def on_step_begin(self, *arguments, **named) -> None:
+        self.pipe.recv()
+        self.started = time.perf_counter()
+
+    def on_step_end(self, *arguments, **named) -> None:
+        self.pipe.send(time.perf_counter() - self.started)
+
+
+def in_turns(job, kinds: list[str], *arguments) -> dict[str, tuple[float, dict]]:
+    """Return kind -> (seconds, result) of `job(pipe, kind, *arguments)`, each in a process, one turn of each at a time.
+
+    A job waits for a word from the pipe before each turn, answers with the seconds it took, and in the end with its
+    result. All of them take as many turns.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    pipes = {}
+    for kind in kinds:
+        pipes[kind], end = spawn.Pipe()
+        spawn.Process(target=job, args=(end, kind, *arguments), daemon=True).start()
+        end.close()  # here: a job that fails is the end of its pipe
+    seconds, found = dict.fromkeys(kinds, 0.0), {}
+    bar = tqdm(desc=job.__name__, unit="turn")
+    while len(found) < len(kinds):
+        for kind, pipe in pipes.items():
+            pipe.send(None)
+            answer = pipe.recv()
+            if isinstance(answer, float):
+                seconds[kind] += answer
+            else:
+                found[kind] = answer
+        bar.update()
+    bar.close()
+    return {kind: (seconds[kind], found[kind]) for kind in kinds}
+
+
+def keep_memory(kind: str) -> None:
+    if kind == OURS and not malloc.keep_freed():
+        raise SystemExit("this C library has no mallopt, so there is nothing to compare")
+
+
+def answer(pipe, said: float | dict) -> None:
+    pipe.recv()
+    pipe.send(said)
+
+
+def lora(pipe, kind: str, found: params.Params, pairs: list) -> None:
+    """Train on the rows in one pass, after a short one that is not timed."""
+    keep_memory(kind)
+    trained(kind, found, pairs[: 2 * found.train.batch_size])
+    with mock.patch.object(logps, "Trie", Counted):
+        trainer = trained(kind, found, pairs, Turns(pipe))
+    answer(pipe, {"losses": losses(trainer), "work": (Counted.places_made, Counted.logits_made)})
+
+
+def trained(kind: str, found: params.Params, pairs: list, *callbacks: TrainerCallback):
+    """Return the trainer after one pass over the rows."""
     student = ROOT / "models" / found.student
     set_seed(found.seed)
     adapted = train.adapted(model.load(student, device="cpu", dtype="float32"), "lora", found.adapters["lora"], student)
     schedule = found.train.model_copy(update={"epochs": 1.0})
+    stock = kind == STOCK
     with tempfile.TemporaryDirectory() as scratch:
         values = train.arguments_for(
             schedule, found.adapters["lora"].learning_rate, len(pairs), found.seed, "cpu", found.runtime, Path(scratch)
         )
-        trainer = kind(
+        trainer = (SFTTrainer if stock else train.RowTrainer)(
             model=adapted,
             args=SFTConfig(**values | {"save_strategy": "no"}, max_length=None, packing=False, loss_type="nll"),
             train_dataset=Dataset.from_list([data.labelled(*pair) for pair in pairs]),
             processing_class=model.load_tokenizer(student),
-            **more,
+            callbacks=list(callbacks),
+            **({} if stock else {"max_tokens": found.runtime.forward_tokens}),
         )
         trainer.remove_callback(PrinterCallback)
-        started = time.perf_counter()
         trainer.train()
-        seconds = time.perf_counter() - started
-    return seconds, losses(trainer)
+    return trainer
 
 
-def preferences(kind, found: params.Params, rows: list[dict], start: Path) -> tuple[float, list[float], int]:
-    """Return (seconds, the loss of every step, supervised tokens) of one pass over preference rows, from `start`."""
-    with tempfile.TemporaryDirectory() as scratch, mock.patch.object(dpo, "PairTrainer", kind):
+def preferences(pipe, kind: str, found: params.Params, rows: list[dict], start: Path) -> None:
+    """Train on preference rows in one pass, from `start`; the first turn that counts is the reference's."""
+    keep_memory(kind)
+    answer(pipe, 0.0)  # all have started
+    trainer_of = StockPairs if kind == STOCK else dpo.PairTrainer
+    with tempfile.TemporaryDirectory() as scratch, mock.patch.object(dpo, "PairTrainer", trainer_of):
+        pipe.recv()
         trainer, curve, counts = dpo.trainer_for(
             student=ROOT / "models" / found.student,
             start=start,
@@ -88,16 +159,20 @@ def preferences(kind, found: params.Params, rows: list[dict], start: Path) -> tu
             runtime=found.runtime,
             scratch=Path(scratch),
         )
+        pipe.send(curve.seconds)
         trainer.remove_callback(curve)
         trainer.remove_callback(PrinterCallback)
-        started = time.perf_counter()
+        trainer.add_callback(Turns(pipe))
         trainer.train()
-        seconds = curve.seconds + time.perf_counter() - started
-    return seconds, losses(trainer), counts["supervised_tokens"]
+    answer(pipe, {"losses": losses(trainer), "supervised": counts["supervised_tokens"]})
 
 
 def losses(trainer) -> list[float]:
     return [row["loss"] for row in trainer.state.log_history if "loss" in row]
+
+
+def difference(ours: list[float], stock: list[float]) -> float:
+    return max(abs(one - other) for one, other in zip(ours, stock, strict=True))
 
 
 def claim(name: str, ours: float, stock: float, tokens: int, apart: float, **more) -> None:
@@ -142,31 +217,25 @@ if __name__ == "__main__":
     pairs = data.fitting(data.tokenized(tokenizer, [rows[n] for n in chosen]), found.train.max_tokens, "train")
     supervised = sum(len(completion) for _, completion in pairs)
     whole = sum(len(prompt) + len(completion) for prompt, completion in pairs)
-    sft(train.RowTrainer, found, pairs[:8], max_tokens=found.runtime.forward_tokens)  # warm up
     preferred = io.read_jsonl(ROOT / "data/preference/train.jsonl")[: arguments.rows]
-    start = ROOT / "models" / found.dpo.adapter
-    mapped, _ = sft(train.RowTrainer, found, pairs, max_tokens=found.runtime.forward_tokens)
-    stock, stock_losses = sft(SFTTrainer, found, pairs)
-    dpo_stock, dpo_stock_losses, _ = preferences(StockPairs, found, preferred, start)
-    if not malloc.keep_freed():
-        raise SystemExit("this C library has no mallopt, so there is nothing to compare")
-    with mock.patch.object(logps, "Trie", Counted):
-        ours, our_losses = sft(train.RowTrainer, found, pairs, max_tokens=found.runtime.forward_tokens)
-    dpo_ours, dpo_our_losses, answered = preferences(dpo.PairTrainer, found, preferred, start)
-    apart = max(abs(one - other) for one, other in zip(our_losses, stock_losses, strict=True))
+    tuned = in_turns(lora, [OURS, MAPPED, STOCK], found, pairs)
+    aligned = in_turns(preferences, [OURS, STOCK], found, preferred, ROOT / "models" / found.dpo.adapter)
+    (ours, our), (mapped, _), (stock, their) = (tuned[kind] for kind in (OURS, MAPPED, STOCK))
+    (dpo_ours, dpo_our), (dpo_stock, dpo_their) = (aligned[kind] for kind in (OURS, STOCK))
+    apart = difference(our["losses"], their["losses"])
     # Forward and the gradient of the activations: 4 operations a weight and place; the head where a token is learned.
-    student = model.load(ROOT / "models" / found.student, device="cpu", dtype="float32")
-    layers, head = matmul_parameters(student)
-    needed = 4 * (Counted.places_made * layers + Counted.logits_made * head) / 1e9
+    layers, head = matmul_parameters(model.load(ROOT / "models" / found.student, device="cpu", dtype="float32"))
+    places, logits = our["work"]
+    needed = 4 * (places * layers + logits * head) / 1e9
     peak = ceiling()
-    print(f"{len(pairs)} rows, {whole} tokens, {Counted.places_made} places computed, {supervised} supervised")
+    print(f"{len(pairs)} rows, {whole} tokens, {places} places computed, {supervised} supervised")
     print(f"ours without the kept memory {mapped:.1f} s, {mapped / ours:.2f} times as long")
     print(
         f"supervised tokens/s: ours {supervised / ours:.0f} ({ours:.1f} s), stock TRL {supervised / stock:.0f} "
         f"({stock:.1f} s)"
     )
     print(f"ratio {stock / ours:.2f}; largest difference of a step's loss {apart:.5f}")
-    dpo_apart = max(abs(one - other) for one, other in zip(dpo_our_losses, dpo_stock_losses, strict=True))
+    dpo_apart = difference(dpo_our["losses"], dpo_their["losses"])
     print(
         f"DPO, {len(preferred)} pairs: ours {dpo_ours:.1f} s, stock TRL {dpo_stock:.1f} s, ratio "
         f"{dpo_stock / dpo_ours:.2f}; largest difference of a step's loss {dpo_apart:.5f}"
@@ -180,12 +249,14 @@ if __name__ == "__main__":
             unit="ratio of seconds to those with it",
             rows=len(pairs),
         )
-        claim("train_dpo_speed_against_trl", dpo_ours, dpo_stock, answered, dpo_apart, pairs=len(preferred))
+        claim(
+            "train_dpo_speed_against_trl", dpo_ours, dpo_stock, dpo_our["supervised"], dpo_apart, pairs=len(preferred)
+        )
         curves = [
             {"training": name, "step": step, "ours": round(one, 6), "trl": round(other, 6)}
             for name, both in (
-                ("LoRA", zip(our_losses, stock_losses, strict=True)),
-                ("DPO", zip(dpo_our_losses, dpo_stock_losses, strict=True)),
+                ("LoRA", zip(our["losses"], their["losses"], strict=True)),
+                ("DPO", zip(dpo_our["losses"], dpo_their["losses"], strict=True)),
             )
             for step, (one, other) in enumerate(both, 1)
         ]
