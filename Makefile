@@ -32,7 +32,7 @@ lint: .venv/installed-dev
 	ruff format --check --quiet .
 
 test: lint
-	python -m pytest
+	python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 tune: .venv/installed
 	python benchmarks/tune.py

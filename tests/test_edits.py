@@ -125,7 +125,7 @@ def test_every_editor_makes_a_draft_meet_its_constraint(family):
     assert met >= 20
 
 
-@pytest.mark.parametrize("family", set(edits.EDITORS) - {"paragraphs", "start_word"})
+@pytest.mark.parametrize("family", sorted({*edits.EDITORS} - {"paragraphs", "start_word"}))
 def test_lists_are_edited_line_by_line(family):
     text = "- In Paris, you need 3 various plans.\n- Ask around, and listen.\n- Make a plan for all of it."
     arguments = edits.suited(family, text, INSTRUCTION, Random(1))
