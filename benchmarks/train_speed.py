@@ -85,7 +85,7 @@ def in_turns(job, kinds: list[str], *arguments) -> dict[str, tuple[float, dict]]
         spawn.Process(target=job, args=(end, kind, *arguments), daemon=True).start()
         end.close()  # here: a job that fails is the end of its pipe
     seconds, found = dict.fromkeys(kinds, 0.0), {}
-    bar = tqdm(desc=job.__name__, unit="turn")
+    bar = tqdm(desc=f"{job.__name__}, loading", unit=" turns")
     while len(found) < len(kinds):
         for kind, pipe in pipes.items():
             pipe.send(None)
@@ -94,6 +94,7 @@ def in_turns(job, kinds: list[str], *arguments) -> dict[str, tuple[float, dict]]
                 seconds[kind] += answer
             else:
                 found[kind] = answer
+        bar.set_description_str(job.__name__)
         bar.update()
     bar.close()
     return {kind: (seconds[kind], found[kind]) for kind in kinds}
@@ -207,10 +208,13 @@ def figure(rows: list[dict], path: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=64)
+    parser.add_argument("--rows", type=int, default=64, help="of data/sft and of data/preference; 64")
     parser.add_argument("--no-record", action="store_true", help="leave benchmarks/results.json as it is")
     arguments = parser.parse_args()
     found = params.load(ROOT / "params.yaml")
+    needs = ["data/sft", "data/preference", f"models/{found.student}", f"models/{found.dpo.adapter}"]
+    if missing := [name for name in needs if not (ROOT / name).exists()]:
+        raise SystemExit(f"{', '.join(missing)}: not there; make them (`make repro`) or fetch them (`dvc pull`) first")
     tokenizer = model.load_tokenizer(ROOT / "models" / found.student)
     rows = io.read_jsonl(ROOT / "data/sft/train.jsonl")
     chosen = torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[: arguments.rows].tolist()
