@@ -10,7 +10,6 @@ ceiling: 4 operations a weight and place that is computed. Run on a machine with
 """
 
 import argparse
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -25,9 +24,9 @@ import torch  # noqa: E402
 from ceiling import ceiling, matmul_parameters  # noqa: E402
 from datasets import Dataset  # noqa: E402
 from results import here, record  # noqa: E402
-from tqdm import tqdm  # noqa: E402
 from transformers import PrinterCallback, TrainerCallback, set_seed  # noqa: E402
 from trl import DPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
+from turns import answer, in_turns  # noqa: E402
 
 from tuner import data, dpo, io, logps, malloc, model, params, train  # noqa: E402
 from tuner.figure_style import BLACK, KNOWN, canvas  # noqa: E402
@@ -72,42 +71,9 @@ class Turns(TrainerCallback):
         self.pipe.send(time.perf_counter() - self.started)
 
 
-def in_turns(job, kinds: list[str], *arguments) -> dict[str, tuple[float, dict]]:
-    """Return kind -> (seconds, result) of `job(pipe, kind, *arguments)`, each in a process, one turn of each at a time.
-
-    A job waits for a word from the pipe before each turn, answers with the seconds it took, and in the end with its
-    result. All of them take as many turns.
-    """
-    spawn = multiprocessing.get_context("spawn")
-    pipes = {}
-    for kind in kinds:
-        pipes[kind], end = spawn.Pipe()
-        spawn.Process(target=job, args=(end, kind, *arguments), daemon=True).start()
-        end.close()  # here: a job that fails is the end of its pipe
-    seconds, found = dict.fromkeys(kinds, 0.0), {}
-    bar = tqdm(desc=f"{job.__name__}, loading", unit=" turns")
-    while len(found) < len(kinds):
-        for kind, pipe in pipes.items():
-            pipe.send(None)
-            answer = pipe.recv()
-            if isinstance(answer, float):
-                seconds[kind] += answer
-            else:
-                found[kind] = answer
-        bar.set_description_str(job.__name__)
-        bar.update()
-    bar.close()
-    return {kind: (seconds[kind], found[kind]) for kind in kinds}
-
-
 def keep_memory(kind: str) -> None:
     if kind == OURS and not malloc.keep_freed():
         raise SystemExit("this C library has no mallopt, so there is nothing to compare")
-
-
-def answer(pipe, said: float | dict) -> None:
-    pipe.recv()
-    pipe.send(said)
 
 
 def lora(pipe, kind: str, found: params.Params, pairs: list) -> None:
